@@ -1,0 +1,185 @@
+"""Impact evaluation of teacher home visits: from a district's files to a report.
+
+A study is six calls in a row::
+
+    design = read_design("study.toml")
+    sources = read_sources("extracts")
+    panel = build_panel(sources)
+    sample = select_sample(panel, design)
+    matched = match_students(sample)
+    effect = estimate_effect(matched, "attendance_rate")
+
+or one: ``evaluate(sources, design)``. Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from homevisit_eval.balance import Balance, assess_balance
+    from homevisit_eval.design import (
+        Covariate,
+        DifferenceInMeans,
+        Eligibility,
+        FixedEffects,
+        Measurement,
+        NearestNeighbor,
+        NoMatching,
+        Outcome,
+        Question,
+        StudyDesign,
+        Variation,
+        design_checksum,
+        design_text,
+        read_design,
+    )
+    from homevisit_eval.effects import Effect, estimate_effect
+    from homevisit_eval.errors import (
+        DesignError,
+        EstimationError,
+        HomeVisitEvalError,
+        MatchingError,
+        OutputError,
+        SourceError,
+    )
+    from homevisit_eval.evaluation import Answer, Evaluation, evaluate
+    from homevisit_eval.matching import (
+        Estimand,
+        MatchedSample,
+        Matches,
+        match_frame,
+        match_students,
+    )
+    from homevisit_eval.multiplicity import adjust_p_values
+    from homevisit_eval.panel import Panel, build_panel
+    from homevisit_eval.report import Report, build_report, figures, tables
+    from homevisit_eval.sample import AnalyticSample, FlowStep, select_sample
+    from homevisit_eval.sources import (
+        SourceReport,
+        Sources,
+        check_sources,
+        data_dictionary,
+        read_sources,
+    )
+    from homevisit_eval.synthetic import Simulation, simulate, write_simulation
+    from homevisit_eval.table import Table
+    from homevisit_eval.truth import read_truth, true_effect
+
+__version__: str
+
+_HOMES = {
+    "balance": ("Balance", "assess_balance"),
+    "design": (
+        "Covariate",
+        "DifferenceInMeans",
+        "Eligibility",
+        "FixedEffects",
+        "Measurement",
+        "NearestNeighbor",
+        "NoMatching",
+        "Outcome",
+        "Question",
+        "StudyDesign",
+        "Variation",
+        "design_checksum",
+        "design_text",
+        "read_design",
+    ),
+    "effects": ("Effect", "estimate_effect"),
+    "errors": (
+        "DesignError",
+        "EstimationError",
+        "HomeVisitEvalError",
+        "MatchingError",
+        "OutputError",
+        "SourceError",
+    ),
+    "evaluation": ("Answer", "Evaluation", "evaluate"),
+    "matching": ("Estimand", "MatchedSample", "Matches", "match_frame", "match_students"),
+    "multiplicity": ("adjust_p_values",),
+    "panel": ("Panel", "build_panel"),
+    "report": ("Report", "build_report", "figures", "tables"),
+    "sample": ("AnalyticSample", "FlowStep", "select_sample"),
+    "sources": ("SourceReport", "Sources", "check_sources", "data_dictionary", "read_sources"),
+    "synthetic": ("Simulation", "simulate", "write_simulation"),
+    "table": ("Table",),
+    "truth": ("read_truth", "true_effect"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AnalyticSample",
+    "Answer",
+    "Balance",
+    "Covariate",
+    "DesignError",
+    "DifferenceInMeans",
+    "Effect",
+    "Eligibility",
+    "Estimand",
+    "EstimationError",
+    "Evaluation",
+    "FixedEffects",
+    "FlowStep",
+    "HomeVisitEvalError",
+    "MatchedSample",
+    "Matches",
+    "MatchingError",
+    "Measurement",
+    "NearestNeighbor",
+    "NoMatching",
+    "Outcome",
+    "OutputError",
+    "Panel",
+    "Question",
+    "Report",
+    "Simulation",
+    "SourceError",
+    "SourceReport",
+    "Sources",
+    "StudyDesign",
+    "Table",
+    "Variation",
+    "adjust_p_values",
+    "assess_balance",
+    "build_panel",
+    "build_report",
+    "check_sources",
+    "data_dictionary",
+    "design_checksum",
+    "design_text",
+    "estimate_effect",
+    "evaluate",
+    "figures",
+    "match_frame",
+    "match_students",
+    "read_design",
+    "read_sources",
+    "read_truth",
+    "select_sample",
+    "simulate",
+    "tables",
+    "true_effect",
+    "write_simulation",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("homevisit-eval")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home: ModuleType = import_module(f"{__name__}.{_HOME_OF[name]}")
+    if name in ("figures", "tables"):
+        return import_module(f"{home.__name__}.{name}")
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

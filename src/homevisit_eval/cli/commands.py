@@ -1,0 +1,194 @@
+"""The commands, each a thin shell around the public functions."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from homevisit_eval.cli.progress import progress
+from homevisit_eval.errors import (
+    DesignError,
+    EstimationError,
+    HomeVisitEvalError,
+    MatchingError,
+    OutputError,
+    SourceError,
+)
+
+if TYPE_CHECKING:
+    from homevisit_eval.cli.comparison import Rows
+    from homevisit_eval.evaluation import Answer
+
+__all__ = ["app", "main"]
+
+DIFFERENT_NUMBERS = 5
+STATUS: tuple[tuple[type[HomeVisitEvalError], int], ...] = (
+    (SourceError, 3),
+    (DesignError, 3),
+    (MatchingError, 4),
+    (EstimationError, 4),
+    (OutputError, 6),
+)
+
+app = typer.Typer(
+    name="homevisit-eval",
+    help="Impact evaluation of teacher home visits: from a district's files to a report.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder with the district's files.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+Design = Annotated[Path, typer.Option("--design", help="The study's design file.")]
+Compare = Annotated[
+    Path | None,
+    typer.Option("--compare", help="Folder of an earlier run; exit 5 if any number differs."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Log each stage with its seconds.")]
+
+
+def main() -> int:
+    """Run the command line and return its exit status.
+
+    0 done; 2 wrong arguments; 3 files or design do not fit; 4 a method cannot be carried out;
+    5 a compared number differs; 6 the output cannot be written; 130 interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        app(standalone_mode=True)
+    except HomeVisitEvalError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        return next(status for kind, status in STATUS if isinstance(error, kind))
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as done:
+        return int(done.code or 0)
+    return 0
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+) -> None:
+    """Write a study.toml with comments, and the data dictionary."""
+    from homevisit_eval.cli.demonstration import demo_design
+    from homevisit_eval.cli.output_folder import new_folder
+    from homevisit_eval.sources import data_dictionary
+
+    with new_folder(folder) as fresh:
+        text = demo_design().read_text(encoding="utf-8")
+        (fresh / "study.toml").write_text(text, encoding="utf-8", newline="\n")
+        (fresh / "data-dictionary.md").write_text(data_dictionary(), encoding="utf-8", newline="\n")
+    typer.echo(f"{folder / 'study.toml'}: the design; change it before you read outcomes.")
+    typer.echo(f"{folder / 'data-dictionary.md'}: the files and columns that a district delivers.")
+
+
+@app.command()
+def simulate(
+    out: Out,
+    preset: Annotated[str, typer.Option(help="small or dcps.")] = "small",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same district.")] = 1,
+) -> None:
+    """Make a synthetic district whose true effects are known."""
+    from homevisit_eval.cli.output_folder import new_folder
+    from homevisit_eval.synthetic import simulate, write_simulation
+
+    with progress("Simulating", total=None), new_folder(out) as fresh:
+        write_simulation(simulate(preset, seed), fresh)
+    typer.echo(f"{out}: synthetic district, preset {preset}, seed {seed}.")
+
+
+@app.command()
+def check(data: Data) -> None:
+    """Validate a district's files and list every problem at once."""
+    from homevisit_eval.sources import check_sources
+
+    with progress("Checking", total=None):
+        report = check_sources(data)
+    typer.echo(str(report))
+    if not report.ok:
+        raise typer.Exit(3)
+
+
+@app.command()
+def run(
+    data: Data,
+    design: Design,
+    out: Out,
+    compare: Compare = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run the whole study: tables, figures, report."""
+    run_study(data, design, out, compare, verbose)
+
+
+@app.command()
+def demo(
+    out: Out = Path("homevisit-report"),
+    compare: Compare = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run the study on the synthetic district that comes with the package."""
+    from homevisit_eval.cli.demonstration import demo_design, demo_folder
+
+    run_study(demo_folder(), demo_design(), out, compare, verbose)
+
+
+def run_study(data: Path, design_file: Path, out: Path, compare: Path | None, log: bool) -> None:
+    """Read, evaluate, write, and compare with an earlier run if one is given."""
+    from homevisit_eval.cli.comparison import read_tables
+    from homevisit_eval.cli.output_folder import check_replaceable, replaced_folder
+    from homevisit_eval.cli.results import write_report
+    from homevisit_eval.design import read_design
+    from homevisit_eval.evaluation import answer_questions, collect_answers
+    from homevisit_eval.panel import build_panel
+    from homevisit_eval.report import build_report
+    from homevisit_eval.sources import read_sources
+
+    if log:
+        logging.basicConfig(stream=sys.stderr, format="%(message)s")
+        logging.getLogger("homevisit_eval").setLevel(logging.INFO)
+    design = read_design(design_file)
+    check_replaceable(out)
+    earlier = read_tables(compare) if compare else None
+    with progress("Reading files", total=len(design.questions) + 3) as step:
+        with read_sources(data) as sources:
+            step("Building the panel")
+            panel = build_panel(sources, design.measurement)
+            step("Answering")
+
+            def counted() -> Iterator[Answer]:
+                for answer in answer_questions(panel, design):
+                    step(f"Answered: {answer.question.label}")
+                    yield answer
+
+            evaluation = collect_answers(panel, design, counted())
+            report = build_report(evaluation)
+            with replaced_folder(out) as fresh:
+                write_report(report, design, sources, fresh)
+        step("Done")
+    typer.echo(report.summary)
+    typer.echo(f"Report: {(out / 'report.html').absolute()}")
+    if earlier is not None:
+        report_differences(earlier, read_tables(out))
+
+
+def report_differences(old: dict[str, Rows], new: dict[str, Rows]) -> None:
+    """Print where two runs differ, and exit with status 5 if they do."""
+    from homevisit_eval.cli.comparison import compare_tables
+
+    differences = compare_tables(old, new)
+    if not differences:
+        typer.echo("Compared with the earlier run: no number differs.")
+        return
+    typer.echo(f"Compared with the earlier run: {len(differences)} places differ.")
+    for difference in differences:
+        typer.echo(f"  {difference}")
+    raise typer.Exit(DIFFERENT_NUMBERS)

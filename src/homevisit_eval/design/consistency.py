@@ -1,0 +1,165 @@
+"""What the tables of a design must agree on: names, columns, and methods that fit together.
+
+These checks read plain tables, so that they also run over the readable part of a file of which
+another part is at fault. `None` stands for what is absent or unreadable, and is never a fault.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from homevisit_eval.design.questions import (
+    BASELINE_COLUMNS,
+    CONTINUOUS_BASELINE_COLUMNS,
+    OUTCOME_SCALES,
+    STRATUM_COLUMNS,
+)
+from homevisit_eval.design.wording import Fault, Path, nearest, shown
+
+__all__ = ["as_tables", "inconsistencies"]
+
+Tables = Mapping[str, Any]
+
+
+def as_tables(value: Any) -> Any:
+    """Return a design value as plain tables, lists and values, defaults included.
+
+    What is not given (`None`) is left out; the order is that of the fields.
+    """
+    if dataclasses.is_dataclass(value):
+        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: as_tables(part) for name, part in pairs if part is not None}
+    return [as_tables(part) for part in value] if isinstance(value, tuple) else value
+
+
+def inconsistencies(tables: Tables) -> list[Fault]:
+    """Return every place where the tables of a design disagree.
+
+    Parameters
+    ----------
+    tables
+        A design as plain tables, whose values have the right types or are `None`.
+    """
+    checks: tuple[Callable[[Tables], Iterator[Fault]], ...] = (
+        _repeated_names,
+        _unknown_covariates,
+        _unknown_outcomes,
+        _unlisted_outcomes,
+        _unknown_strata,
+        _clusters_without_matched_sets,
+    )
+    return [fault for check in checks for fault in check(tables)]
+
+
+def _entries(tables: Tables, kind: str) -> Iterator[tuple[int, Tables]]:
+    for position, entry in enumerate(tables.get(kind) or ()):
+        if entry is not None:
+            yield position, entry
+
+
+def _not_allowed(path: Path, name: Any, choices: tuple[str, ...], what: str) -> Iterator[Fault]:
+    if name is not None and name not in choices:
+        close = nearest(name, choices)
+        yield Fault(path, f"{shown(name)} is not {what}.{close} Allowed: {', '.join(choices)}.")
+
+
+def _repeated_names(tables: Tables) -> Iterator[Fault]:
+    for kind in ("covariates", "outcomes", "questions", "sensitivity"):
+        first: dict[str, int] = {}
+        for position, entry in _entries(tables, kind):
+            name = entry.get("name")
+            if name is None:
+                continue
+            if name in first:
+                what = f"{shown(name)} is already the name of {kind}[{first[name]}]; keep one."
+                yield Fault((kind, position, "name"), what)
+            first.setdefault(name, position)
+
+
+def _unknown_covariates(tables: Tables) -> Iterator[Fault]:
+    for position, covariate in _entries(tables, "covariates"):
+        name = covariate.get("name")
+        path: Path = ("covariates", position, "name")
+        yield from _not_allowed(path, name, BASELINE_COLUMNS, "a baseline column")
+        squarable = name in CONTINUOUS_BASELINE_COLUMNS
+        if covariate.get("squared") and name in BASELINE_COLUMNS and not squarable:
+            what = f"must be false: {name} is not a quantity, so its square adds nothing."
+            yield Fault(("covariates", position, "squared"), what)
+
+
+def _unknown_outcomes(tables: Tables) -> Iterator[Fault]:
+    for position, outcome in _entries(tables, "outcomes"):
+        name, scale = outcome.get("name"), outcome.get("scale")
+        path: Path = ("outcomes", position)
+        known = tuple(OUTCOME_SCALES)
+        yield from _not_allowed((*path, "name"), name, known, "a measure of a student-year")
+        baseline = outcome.get("baseline")
+        what = "a baseline column"
+        yield from _not_allowed((*path, "baseline"), baseline, BASELINE_COLUMNS, what)
+        scales = OUTCOME_SCALES.get(name) if name is not None else None
+        if scales and scale is not None and scale not in scales:
+            fitting = " or ".join(map(shown, scales))
+            yield Fault((*path, "scale"), f"must be {fitting} for {name}; it is {shown(scale)}.")
+
+
+def _unlisted_outcomes(tables: Tables) -> Iterator[Fault]:
+    outcomes = tables.get("outcomes")
+    if outcomes is None or any(outcome is None for outcome in outcomes):
+        return
+    listed = tuple(outcome.get("name") for outcome in outcomes)
+    if None in listed:
+        return
+    for position, question in _entries(tables, "questions"):
+        for place, name in enumerate(question.get("outcomes") or ()):
+            path: Path = ("questions", position, "outcomes", place)
+            yield from _not_allowed(path, name, listed, "the name of one of [[outcomes]]")
+
+
+def _unknown_strata(tables: Tables) -> Iterator[Fault]:
+    named = [entry for _, entry in _entries(tables, "covariates")]
+    everywhere = [entry.get("name") for entry in named if not entry.get("where_measured")]
+    covariates = tuple(name for name in everywhere if name is not None)
+    for path, owner in _owners(tables):
+        for table, key, choices, what in (
+            ("matching", "exact", STRATUM_COLUMNS + covariates, "a column to match exactly on"),
+            ("model", "absorb", STRATUM_COLUMNS, "a column to absorb"),
+        ):
+            for place, name in enumerate((owner.get(table) or {}).get(key) or ()):
+                yield from _not_allowed((*path, table, key, place), name, choices, what)
+
+
+def _owners(tables: Tables) -> Iterator[tuple[Path, Tables]]:
+    """Yield every table that may hold a `matching` and a `model`."""
+    yield (), tables
+    for kind in ("questions", "sensitivity"):
+        for position, entry in _entries(tables, kind):
+            yield (kind, position), entry
+
+
+def _clusters_without_matched_sets(tables: Tables) -> Iterator[Fault]:
+    questions = [question for _, question in _entries(tables, "questions")]
+    primary = [question for question in questions if question.get("role") == "primary"]
+    for path, owner in _owners(tables):
+        if not path:
+            recipes: list[tuple[Tables, ...]] = [(tables,)]
+        elif owner.get("matching") is None and owner.get("model") is None:
+            continue
+        elif path[0] == "questions":
+            recipes = [(owner, tables)]
+        else:
+            recipes = [(owner, question, tables) for question in primary]
+        if any(_contradicts(recipe) for recipe in recipes):
+            what = (
+                "clusters errors by 'matched_set', which method 'no_matching' does not make; "
+                "choose cluster 'school_id', or a matching method."
+            )
+            yield Fault((*path, "model"), what)
+
+
+def _contradicts(recipe: tuple[Tables, ...]) -> bool:
+    """Return whether the first matching and model in `recipe` cannot go together."""
+    matching: Tables = next((table["matching"] for table in recipe if table.get("matching")), {})
+    model: Tables = next((table["model"] for table in recipe if table.get("model")), {})
+    return matching.get("method") == "no_matching" and model.get("cluster") == "matched_set"

@@ -1,0 +1,186 @@
+"""What may leave the building: numbers that rest on few students are not shown.
+
+The rule is simple and is applied once, before any format: a count of 1 to 9 students is hidden,
+with every number built on it; a share that gives such a count away is hidden too; and where hidden
+cells could be found from a sum, more is hidden. Sums over several tables are not searched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from homevisit_eval.errors import DesignError
+from homevisit_eval.table import PERCENT_OF_STUDENTS, Cell, HidingRule, Sum, Table
+
+__all__ = [
+    "SMALLEST_COUNT_SHOWN",
+    "HiddenCell",
+    "hidden_cells",
+    "shown_count",
+    "suppress_small_counts",
+]
+
+SMALLEST_COUNT_SHOWN = 10
+
+
+def shown_count(count: int) -> str:
+    """Return a count of students as text: ``"<10"`` from 1 to 9.
+
+    >>> shown_count(1234), shown_count(9), shown_count(0)
+    ('1,234', '<10', '0')
+    """
+    if 0 < count < SMALLEST_COUNT_SHOWN:
+        return f"<{SMALLEST_COUNT_SHOWN}"
+    return f"{count:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenCell:
+    """One entry of the disclosure log: where a number was hidden and by which rule."""
+
+    table: str
+    row: str
+    column: str
+    rule: HidingRule
+
+
+def hidden_cells(tables: Sequence[Table]) -> tuple[HiddenCell, ...]:
+    """Return the disclosure log of some tables, in their order."""
+    return tuple(
+        HiddenCell(table.name, str(table.frame.iloc[row, 0]), column, rule)
+        for table in tables
+        for (row, column), rule in sorted(table.hidden.items())
+    )
+
+
+def suppress_small_counts(table: Table, threshold: int = SMALLEST_COUNT_SHOWN) -> Table:
+    """Return the table with every number hidden that rests on fewer than `threshold` students.
+
+    Parameters
+    ----------
+    table
+        Its ``groups`` say which columns rest on which count, its ``sums`` which cells add up.
+    threshold
+        The smallest count of students that is shown; 0 is always shown.
+
+    Returns
+    -------
+    Table
+        A new table. Hidden values are missing from its frame, so no later format can show them.
+
+    Raises
+    ------
+    DesignError
+        If the threshold is not above 0.
+
+    Notes
+    -----
+    Hidden are (1) counts from 1 to threshold - 1, with the columns that rest on them; (2) the
+    columns that rest on a count, where a *share* times that count, or the rest of it, is such a
+    count; (3) of every sum with exactly one hidden cell, or whose hidden parts together are below
+    the threshold, one more cell: the smallest other part, else the total, else a zero, and one
+    of the table's ``kept`` cells last; until no sum gives a cell away.
+    """
+    if threshold < 1:
+        raise DesignError(f"threshold must be a whole number above 0; it is {threshold!r}.")
+    hidden: dict[Cell, HidingRule] = dict(table.hidden)
+    for row in range(len(table.frame)):
+        for column, kind in table.kinds.items():
+            if kind == "count" and _small(_number(table, (row, column)), threshold):
+                _hide(table, hidden, (row, column), "small count")
+        for column, resting in table.groups.items():
+            if _share_reveals(table, row, column, threshold):
+                _hide_all(hidden, row, resting, "would reveal a small count")
+    while cell := _first_to_hide(table, hidden, threshold):
+        _hide(table, hidden, cell, "would reveal a small count")
+    return replace(table, frame=_without(table.frame, hidden), hidden=hidden, threshold=threshold)
+
+
+def _hide(table: Table, hidden: dict[Cell, HidingRule], cell: Cell, rule: HidingRule) -> None:
+    hidden.setdefault(cell, rule)
+    row, column = cell
+    _hide_all(hidden, row, table.groups.get(column, ()), "rests on a small count")
+    for resting in table.groups.values():
+        if column in resting:
+            _hide_all(hidden, row, resting, rule)
+
+
+def _hide_all(
+    hidden: dict[Cell, HidingRule], row: int, columns: Sequence[str], rule: HidingRule
+) -> None:
+    for column in columns:
+        hidden.setdefault((row, column), rule)
+
+
+def _share_reveals(table: Table, row: int, count_column: str, threshold: int) -> bool:
+    count = _number(table, (row, count_column))
+    if math.isnan(count):
+        return False
+    of_students = bool(table.unit) and table.frame[table.unit].iloc[row] == PERCENT_OF_STUDENTS
+    for column in table.groups[count_column]:
+        if table.kinds[column] == "share" or (of_students and table.kinds[column] == "mean"):
+            among = _number(table, (row, column)) * count
+            if _small(among, threshold) or _small(count - among, threshold):
+                return True
+    return False
+
+
+def _first_to_hide(table: Table, hidden: dict[Cell, HidingRule], threshold: int) -> Cell | None:
+    found = (_next_to_hide(table, hidden, one, threshold) for one in table.sums)
+    return next((cell for cell in found if cell is not None), None)
+
+
+def _next_to_hide(
+    table: Table, hidden: dict[Cell, HidingRule], one: Sum, threshold: int
+) -> Cell | None:
+    """Return the cell that must be hidden so that `one` gives nothing away; None if none must."""
+    total_is_known = one.total is None or one.total not in hidden
+    parts = [cell for cell in one.parts if cell in hidden]
+    others = [cell for cell in one.parts if cell not in hidden]
+    if not total_is_known:
+        if parts or not others:
+            return None
+    elif not parts:
+        return None
+    elif len(parts) > 1:
+        values = [_number(table, cell) for cell in parts]
+        counts = all(table.kinds[column] == "count" for _, column in parts)
+        if not counts or any(map(math.isnan, values)) or sum(values) >= threshold:
+            return None
+    if total_is_known and one.total is not None:
+        others.append(one.total)
+    return min(others, key=lambda cell: _reluctance(table, cell, one), default=None)
+
+
+def _reluctance(table: Table, cell: Cell, one: Sum) -> tuple[bool, bool, bool, float]:
+    value = _number(table, cell)
+    return (cell in table.kept, value == 0, cell == one.total, value)
+
+
+def _small(count: float, threshold: int) -> bool:
+    return 0.5 <= count < threshold - 0.5
+
+
+def _number(table: Table, cell: Cell) -> float:
+    row, column = cell
+    value = table.frame[column].iloc[row]
+    return math.nan if pd.isna(value) else float(value)
+
+
+def _without(frame: pd.DataFrame, hidden: dict[Cell, HidingRule]) -> pd.DataFrame:
+    safe = frame.copy()
+    for column in {column for _, column in hidden}:
+        rows = [row for row, name in hidden if name == column]
+        values = safe[column].astype(object)
+        values.iloc[rows] = None
+        if pd.api.types.is_integer_dtype(frame[column].dtype):
+            safe[column] = values.astype("Int64")
+        elif pd.api.types.is_float_dtype(frame[column].dtype):
+            safe[column] = values.astype(float)
+        else:
+            safe[column] = values
+    return safe

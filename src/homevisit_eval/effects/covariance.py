@@ -1,0 +1,330 @@
+"""Cluster-robust covariance of weighted least squares: sandwich and Bell-McCaffrey (arrays).
+
+Throughout, Z is the design with *all* its columns, absorbed factors included, in a basis for which
+Z'WZ is the identity: Z = [W^(-1/2) Q, D] with Q orthonormal and D the indicators of the absorbed
+cells, each divided by the square root of its total weight. The projection is H = Z Z'W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+__all__ = ["ProjectedDesign", "bias_reduced_covariance", "sandwich_covariance"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+ZERO_BELOW = 1e-10  # eigenvalues of I - H; they lie in 0..1, rounding leaves about 1e-14
+STACK_VALUES = 4_000_000  # numbers held at once while small clusters are worked on together
+LOW_RANK_UP_TO = 4_000
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedDesign:
+    """A weighted design, freed of absorbed cells and made orthonormal.
+
+    Attributes
+    ----------
+    Q : array of shape (n, p)
+        Orthonormal basis of the columns, times the square roots of the weights.
+    weights : array of shape (n,)
+        Above 0, with mean 1; all exactly 1 if they are constant.
+    cells : array of shape (n,) of 0..C-1, or None
+        The absorbed cell of each row.
+    clusters : array of shape (n,) of 0..G-1
+        The cluster of each row.
+    """
+
+    Q: Floats
+    weights: Floats
+    cells: Codes | None
+    clusters: Codes
+
+    @property
+    def p(self) -> int:
+        """Columns beside the absorbed cells."""
+        return int(self.Q.shape[1])
+
+    @cached_property
+    def G(self) -> int:
+        """Clusters."""
+        return int(self.clusters.max()) + 1
+
+    @cached_property
+    def n_cells(self) -> int:
+        """Absorbed cells."""
+        return 0 if self.cells is None else int(self.cells.max()) + 1
+
+    @cached_property
+    def cell_weights(self) -> Floats:
+        """Total weight of each absorbed cell, shape (C,)."""
+        return _sums(self._cell_codes, self.weights, self.n_cells)
+
+    @cached_property
+    def root_weights(self) -> Floats:
+        """Square roots of the weights, shape (n,)."""
+        return np.sqrt(self.weights)
+
+    @cached_property
+    def unweighted(self) -> bool:
+        """Whether all weights are 1."""
+        return bool((self.weights == 1.0).all())
+
+    @cached_property
+    def D(self) -> Floats:
+        """Value of each row in the column of its absorbed cell, shape (n,)."""
+        return np.asarray(1.0 / np.sqrt(self.cell_weights))[self._cell_codes]
+
+    @cached_property
+    def middle(self) -> tuple[Floats, Floats, Floats]:
+        """Blocks of Z'W^2 Z: (p, p), (C, p) and the diagonal (C,) of the last."""
+        w = self.weights
+        dense = (self.Q * w[:, None]).T @ self.Q
+        if self.cells is None:
+            return dense, np.zeros((0, self.p)), np.zeros(0)
+        scale = w * self.root_weights * self.D
+        across = np.column_stack(
+            [_sums(self.cells, scale * self.Q[:, j], self.n_cells) for j in range(self.p)]
+        )
+        return dense, across, _sums(self.cells, w**2, self.n_cells) / self.cell_weights
+
+    @property
+    def _cell_codes(self) -> Codes:
+        return np.zeros(0, dtype=np.intp) if self.cells is None else self.cells
+
+
+def sandwich_covariance(design: ProjectedDesign, residuals: Floats, inverse: Floats) -> Floats:
+    """Return the cluster-robust sandwich (CR0) of the coefficients.
+
+    Parameters
+    ----------
+    design
+    residuals : array of shape (n,)
+        In units of y.
+    inverse : array of shape (q, p)
+        Rows of the inverse triangle that turns Q'W^(1/2) y into coefficients.
+
+    Returns
+    -------
+    array of shape (q, q)
+
+    References
+    ----------
+    Liang, K.-Y., & Zeger, S. L. (1986). Longitudinal data analysis using generalized linear
+    models. *Biometrika*, 73(1), 13-22.
+    """
+    scores = _sum_by_cluster(design, design.root_weights * residuals) @ inverse.T
+    return np.asarray(scores.T @ scores, dtype=np.float64)
+
+
+def bias_reduced_covariance(
+    design: ProjectedDesign, residuals: Floats, inverse: Floats, wanted: Sequence[int]
+) -> tuple[Floats, Floats]:
+    """Return the Bell-McCaffrey covariance (CR2) and Satterthwaite degrees of freedom.
+
+    Parameters
+    ----------
+    design
+    residuals : array of shape (n,)
+        In units of y.
+    inverse : array of shape (q, p)
+        Rows of the inverse triangle that turns Q'W^(1/2) y into coefficients.
+    wanted
+        Positions among the q coefficients whose degrees of freedom are found.
+
+    Returns
+    -------
+    covariance : array of shape (q, q)
+    df : array of shape (len(wanted),)
+
+    Notes
+    -----
+    Residuals of cluster g are multiplied by the symmetric inverse root (Moore-Penrose) of
+
+    .. math:: B_g = [(I - H)(I - H)']_{gg}
+              = I - Z_g Z_g' W_g - W_g Z_g Z_g' + Z_g (Z'W^2Z) Z_g',
+
+    which makes the covariance unbiased when errors are independent with one variance. B_g is
+    the identity plus a term of rank 2 (p + c), c being the cells that the cluster touches
+    (p + c without weights); where that is less than the cluster's size no square matrix of
+    that size is formed. With a the adjusted row of a coefficient in cluster g, u = Z_g'a and
+    v = Z_g'W_g a, the degrees of freedom are (sum P_gg)^2 / sum P_gh^2 for
+
+    .. math:: P_{gh} = [g = h] a_g'a_g - u_g'v_h - v_g'u_h + u_g'(Z'W^2Z)u_h.
+
+    References
+    ----------
+    Bell, R. M., & McCaffrey, D. F. (2002). Bias reduction in standard errors for linear
+    regression with multi-stage samples. *Survey Methodology*, 28(2), 169-181.
+    Imbens, G. W., & Kolesar, M. (2016). Robust standard errors in small samples: Some
+    practical advice. *Review of Economics and Statistics*, 98(4), 701-712.
+    Pustejovsky, J. E., & Tipton, E. (2018). Small-sample methods for cluster-robust variance
+    estimation and hypothesis testing in fixed effects models. *Journal of Business & Economic
+    Statistics*, 36(4), 672-683.
+    """
+    contrasts = design.Q @ inverse[list(wanted)].T * design.root_weights[:, None]
+    adjusted = np.column_stack([residuals, contrasts])
+    with threadpool_limits(limits=1, user_api="blas"):
+        for rows in _stacks(design):
+            if rows.shape[0] == 1 and rows.shape[1] > _rank_bound(design, rows[0]):
+                adjusted[rows[0]] = _adjust_low_rank(design, rows[0], adjusted[rows[0]])
+            else:
+                adjusted[rows] = _adjust_stack(design, rows, adjusted[rows])
+    scores = _sum_by_cluster(design, design.root_weights * adjusted[:, 0]) @ inverse.T
+    df = np.array([_satterthwaite_df(design, a) for a in adjusted[:, 1:].T])
+    return np.asarray(scores.T @ scores, dtype=np.float64), df
+
+
+def _stacks(design: ProjectedDesign) -> Iterator[NDArray[np.intp]]:
+    """Yield arrays of row numbers, one cluster a line: many small ones of one size, or one."""
+    order = np.argsort(design.clusters, kind="stable")
+    sizes = np.bincount(design.clusters, minlength=design.G)
+    starts = np.cumsum(sizes) - sizes
+    for size in np.unique(sizes):
+        firsts = starts[sizes == size]
+        together = int(max(1, STACK_VALUES // (size * (size + design.p + 1))))
+        if size > design.p:
+            together = 1
+        for first in range(0, len(firsts), together):
+            lines = firsts[first : first + together]
+            yield order[lines[:, None] + np.arange(size)[None, :]]
+
+
+def _rank_bound(design: ProjectedDesign, rows: Codes) -> int:
+    touched = 0 if design.cells is None else len(np.unique(design.cells[rows]))
+    return (1 if design.unweighted else 2) * (design.p + touched)
+
+
+def _adjust_low_rank(design: ProjectedDesign, rows: Codes, values: Floats) -> Floats:
+    """Return B_g^(-1/2) times the columns `values` (n_g, m), as identity plus low rank."""
+    w = design.weights[rows]
+    Z = design.Q[rows] / design.root_weights[rows][:, None]
+    N, across, diagonal = design.middle
+    if design.cells is not None:
+        touched, local = np.unique(design.cells[rows], return_inverse=True)
+        indicators = np.zeros((len(rows), len(touched)))
+        indicators[np.arange(len(rows)), local] = design.D[rows]
+        Z = np.column_stack([Z, indicators])
+        N = np.block([[N, across[touched].T], [across[touched], np.diag(diagonal[touched])]])
+    identity = np.eye(Z.shape[1])
+    if design.unweighted:
+        factors, middle = Z, identity
+    else:
+        factors = np.column_stack([Z, w[:, None] * Z])
+        middle = np.block([[-N, identity], [identity, np.zeros_like(N)]])
+    U, T = np.linalg.qr(factors)
+    taken, V = np.linalg.eigh(T @ middle @ T.T)
+    U = U @ V
+    return np.asarray(values + U @ ((_inverse_root(1.0 - taken) - 1.0)[:, None] * (U.T @ values)))
+
+
+def _adjust_stack(design: ProjectedDesign, rows: NDArray[np.intp], values: Floats) -> Floats:
+    """Return B_g^(-1/2) times `values` (m, n_g, k) for m clusters of n_g rows each."""
+    w = design.weights[rows]
+    Z = design.Q[rows] / design.root_weights[rows][..., None]
+    H = (Z @ Z.mT) * w[:, None, :]
+    same: Floats | None = None
+    if design.cells is not None:
+        cells = design.cells[rows]
+        same = (cells[:, :, None] == cells[:, None, :]) / design.cell_weights[cells][:, None, :]
+        H += same * w[:, None, :]
+    B = np.eye(rows.shape[1]) - H
+    if not design.unweighted:
+        N, across, diagonal = design.middle
+        B -= H.mT
+        B += Z @ N @ Z.mT
+        if design.cells is not None and same is not None:
+            mixed = Z @ (across[cells] * design.D[rows][..., None]).mT
+            B += mixed + mixed.mT
+            B += same * diagonal[cells][:, None, :]
+    eigenvalues, V = np.linalg.eigh(B)
+    return np.asarray(V @ (_inverse_root(eigenvalues)[..., None] * (V.mT @ values)))
+
+
+def _inverse_root(eigenvalues: Floats) -> Floats:
+    positive = eigenvalues > ZERO_BELOW
+    return np.where(positive, 1.0 / np.sqrt(np.where(positive, eigenvalues, 1.0)), 0.0)
+
+
+def _sums(codes: Codes, values: Floats, levels: int) -> Floats:
+    return np.bincount(codes, values, levels).astype(np.float64, copy=False)
+
+
+def _sum_by_cluster(design: ProjectedDesign, values: Floats) -> Floats:
+    """Return the cluster sums of each column of Q times `values`, shape (G, p)."""
+    return np.column_stack(
+        [_sums(design.clusters, design.Q[:, j] * values, design.G) for j in range(design.p)]
+    )
+
+
+def _satterthwaite_df(design: ProjectedDesign, a: Floats) -> float:
+    """Return the degrees of freedom of one coefficient from its adjusted rows a (n,)."""
+    root, w = design.root_weights, design.weights
+    squares = _sums(design.clusters, a * a, design.G)
+    U, V = _sum_by_cluster(design, a / root), _sum_by_cluster(design, a * root)
+    UD, VD = _cell_sums(design, a), _cell_sums(design, a * w)
+    if 2 * (design.p + design.n_cells) < min(design.G, LOW_RANK_UP_TO):
+        return _df_low_rank(
+            design, squares, np.hstack([U, UD.toarray()]), np.hstack([V, VD.toarray()])
+        )
+    return _df_by_blocks(design, squares, (U, V), (UD, VD))
+
+
+def _cell_sums(design: ProjectedDesign, values: Floats) -> sparse.csr_array:
+    """Return the sums of `values` times the cells' column, by cluster and cell, (G, C)."""
+    if design.cells is None:
+        return sparse.csr_array((design.G, 0))
+    entries = (values * design.D, (design.clusters, design.cells))
+    return sparse.csr_array(sparse.coo_array(entries, shape=(design.G, design.n_cells)))
+
+
+def _df_low_rank(design: ProjectedDesign, squares: Floats, U: Floats, V: Floats) -> float:
+    """Many clusters, few columns: P is a diagonal plus L S L', never formed."""
+    N, across, diagonal = design.middle
+    full = np.block([[N, across.T], [across, np.diag(diagonal)]])
+    identity = np.eye(len(full))
+    S = np.block([[full, -identity], [-identity, np.zeros_like(full)]])
+    L = np.hstack([U, V])
+    low_rank_diagonal = ((L @ S) * L).sum(axis=1)
+    product = S @ (L.T @ L)
+    off_diagonal = np.sum(product * product.T) - low_rank_diagonal @ low_rank_diagonal
+    on_diagonal = squares + low_rank_diagonal
+    return _ratio(on_diagonal.sum(), on_diagonal @ on_diagonal + off_diagonal)
+
+
+def _df_by_blocks(
+    design: ProjectedDesign,
+    squares: Floats,
+    dense: tuple[Floats, Floats],
+    cells: tuple[sparse.csr_array, sparse.csr_array],
+) -> float:
+    """Few clusters, or many cells: P is formed some lines at a time."""
+    (U, V), (UD, VD) = dense, cells
+    N, across, diagonal = design.middle
+    right = (UD @ across) if design.n_cells else np.zeros_like(U)
+    NU = U @ N + right
+    trace, total = 0.0, 0.0
+    lines = max(1, STACK_VALUES // design.G)
+    for first in range(0, design.G, lines):
+        block = slice(first, min(first + lines, design.G))
+        P = NU[block] @ U.T - U[block] @ V.T - V[block] @ U.T + U[block] @ right.T
+        if design.n_cells:
+            u, v = UD[block], VD[block]
+            sums = u.multiply(diagonal[None, :]) @ UD.T - u @ VD.T - v @ UD.T
+            P += sums.toarray()
+        here = np.arange(P.shape[0])
+        P[here, first + here] += squares[block]
+        trace += float(P[here, first + here].sum())
+        total += float(np.sum(P * P))
+    return _ratio(trace, total)
+
+
+def _ratio(trace: float, total: float) -> float:
+    return float(trace**2 / total) if total > 0 else 0.0

@@ -1,0 +1,98 @@
+"""An estimated effect with everything needed to read, check and report it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from homevisit_eval.design import Outcome, OutcomeModel
+from homevisit_eval.design.questions import Role
+from homevisit_eval.disclosure import shown_count
+from homevisit_eval.matching.matched_sample import Estimand
+
+__all__ = ["Effect"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Effect:
+    """The estimated effect of a visit on one outcome. Plain values only; fractions, not percents.
+
+    Attributes
+    ----------
+    estimate, std_error, ci_low, ci_high
+        In units of the outcome (a fraction for rates and binary outcomes).
+    adjusted_mean_visited, adjusted_mean_comparison
+        The weighted mean of the visited, and the same less the estimate: what the model says
+        the visited would have shown without the visit.
+    mean_visited, mean_comparison, sd_visited, sd_comparison
+        Weighted, unadjusted.
+    effect_size, effect_size_kind
+        Hedges' g, or the Cox index for a binary outcome, in standard deviations.
+    improvement_index
+        Percentile points: 100 (Phi(effect size) - .5).
+    n_visited, n_comparison, students_visited, students_comparison
+        Student-years with this outcome observed, and distinct students among them.
+    clusters, clusters_visited, clusters_comparison, parameters
+        G, clusters with visited and with comparison units, and K (absorbed cells counted).
+    df, df_convention
+        Degrees of freedom of the t distribution and how they were found.
+    p_value_adjusted
+        NaN until `adjust_p_values`.
+    """
+
+    outcome: Outcome
+    question: str
+    question_label: str
+    role: Role
+    sensitivity: str
+    estimand: Estimand
+    model: OutcomeModel
+    estimate: float
+    std_error: float
+    df: float
+    df_convention: str
+    covariance: str
+    cluster: str
+    confidence_level: float
+    ci_low: float
+    ci_high: float
+    t: float
+    p_value: float
+    p_value_adjusted: float
+    adjusted_mean_visited: float
+    adjusted_mean_comparison: float
+    mean_visited: float
+    mean_comparison: float
+    sd_visited: float
+    sd_comparison: float
+    effect_size: float
+    effect_size_kind: str
+    improvement_index: float
+    n_visited: int
+    n_comparison: int
+    students_visited: int
+    students_comparison: int
+    clusters: int
+    clusters_visited: int
+    clusters_comparison: int
+    parameters: int
+    coefficients: Mapping[str, tuple[float, float]]
+    formula: str
+    notes: tuple[str, ...]
+    synthetic: bool
+
+    def __repr__(self) -> str:
+        """Show the estimate with its interval, estimand, sample and recipe."""
+        label = "synthetic data, " if self.synthetic else ""
+        return (
+            f"Effect({label}{self.outcome.name}, {self.estimand}: {self.estimate:+.4f} "
+            f"[{self.ci_low:+.4f}, {self.ci_high:+.4f}], p = {self.p_value:.3f};\n"
+            f"  {shown_count(self.n_visited)} visited and {shown_count(self.n_comparison)} "
+            "comparison student-years; "
+            f"{self.covariance} by {self.cluster}, G = {self.clusters}, df = {self.df:.1f})"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(repr(self))}</pre>"

@@ -1,0 +1,303 @@
+"""Matched samples -> estimated effects."""
+
+from __future__ import annotations
+
+import logging
+import math
+from types import MappingProxyType
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homevisit_eval.design import FixedEffects, Outcome, OutcomeModel
+from homevisit_eval.design.checks import allowed
+from homevisit_eval.disclosure import shown_count
+from homevisit_eval.effect_sizes import (
+    cox_index,
+    hedges_g,
+    improvement_index,
+    weighted_mean,
+    weighted_sd,
+)
+from homevisit_eval.effects.effect import Effect
+from homevisit_eval.effects.imputation import imputed_effect_on_treated
+from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squares
+from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, regression_rows
+from homevisit_eval.errors import EstimationError
+from homevisit_eval.matching.matched_sample import MatchedSample
+
+__all__ = ["estimate_effect"]
+
+FEW_DF = 4.0
+FEW_CLUSTERS = 10
+NOTABLE_DIFFERENCE = 0.5  # standard errors between the coefficient and the imputed ATT
+
+logger = logging.getLogger(__name__)
+
+
+def estimate_effect(
+    matched: MatchedSample, outcome: str, model: OutcomeModel | None = None
+) -> Effect:
+    """Estimate the effect of a visit on one outcome, in units of the outcome.
+
+    Student-years with a positive matching weight and the outcome observed enter, with that
+    weight.
+
+    Parameters
+    ----------
+    matched
+        Visited student-years and their comparisons.
+    outcome
+        One of the question's outcomes.
+    model
+        By default that of the question, else that of the design. `FixedEffects` regresses the
+        outcome on `visited` and the baseline covariates, with one intercept for each cell of
+        its `absorb` columns; `DifferenceInMeans` on `visited` alone.
+
+    Returns
+    -------
+    Effect
+        With `p_value_adjusted` NaN until `adjust_p_values`.
+
+    Raises
+    ------
+    DesignError
+        If the question has no such outcome.
+    EstimationError
+        If nobody of a group has the outcome observed, the outcome does not vary, `visited` is
+        determined by covariates and cells, all rows are in one cluster, or there are not more
+        rows than parameters.
+
+    Notes
+    -----
+    The adjusted mean of the visited is their weighted mean; that of the comparison group is the
+    same less the estimate. The effect size is Hedges' g with the pooled *unadjusted* standard
+    deviation; for a binary outcome the Cox index of the two adjusted means, if they lie
+    between 0 and 1.
+
+    The coefficient is the effect on the visited if effects do not differ by covariate, or every
+    cell has the same share of visited. So the effect on the visited is found a second time by
+    regression imputation, and a note says when the two are more than half a standard error
+    apart.
+
+    References
+    ----------
+    What Works Clearinghouse (2022). *Procedures and Standards Handbook, Version 5.0*,
+    appendix E. Institute of Education Sciences.
+    Pustejovsky, J. E., & Tipton, E. (2018). Small-sample methods for cluster-robust variance
+    estimation and hypothesis testing in fixed effects models. *Journal of Business & Economic
+    Statistics*, 36(4), 672-683.
+    """
+    sample = matched.sample
+    allowed("outcome", outcome, sample.question.outcomes)
+    model = model or sample.question.model or sample.design.model
+    rows = regression_rows(matched, outcome, model)
+    fit = _fit(rows, outcome, model)
+    effect = _effect(matched, sample.design.outcome(outcome), model, rows, fit)
+    logger.info("%s: %d rows, %d clusters, K = %d", outcome, fit.n, fit.G, fit.K)
+    return effect
+
+
+def _fit(rows: RegressionRows, outcome: str, model: OutcomeModel) -> LeastSquaresFit:
+    if rows.y.min() == rows.y.max():
+        raise EstimationError(
+            f"{outcome}: it has the same value in all {len(rows.y)} matched student-years, so "
+            "there is no effect to estimate. Leave this outcome out of the question."
+        )
+    if len(np.unique(rows.clusters)) < 2:
+        raise EstimationError(
+            f"{outcome}: all matched student-years are in one {model.cluster}, so no standard "
+            "error can be computed. Choose another cluster level in the model."
+        )
+    try:
+        fit = fit_least_squares(
+            rows.y,
+            np.column_stack([rows.X, rows.visited]),  # last, so that it is dropped if determined
+            weights=rows.weights,
+            absorb=rows.absorb,
+            clusters=rows.clusters,
+            covariance=model.covariance,
+            names=[*rows.names, TREATMENT],
+            df_for=[TREATMENT],
+        )
+    except EstimationError as error:
+        said = str(error).removeprefix("fit_least_squares: ")
+        raise EstimationError(f"{outcome}: {said}") from None
+    if TREATMENT not in fit.names:
+        raise EstimationError(
+            f"{outcome}: the {len(rows.names)} columns of covariates and the absorbed cells "
+            "determine who was visited, so no effect is identified. Absorb fewer columns, or "
+            "leave out the covariate that decides who is visited."
+        )
+    position = fit.names.index(TREATMENT)
+    if not (fit.std_errors[position] > 0 and fit.df[position] > 0):
+        raise EstimationError(
+            f"{outcome}: the standard error of the effect is 0 with {fit.G} clusters, because "
+            "the model fits the clusters that hold visited students perfectly. Choose a finer "
+            "cluster level, or fewer covariates."
+        )
+    return fit
+
+
+def _effect(
+    matched: MatchedSample,
+    outcome: Outcome,
+    model: OutcomeModel,
+    rows: RegressionRows,
+    fit: LeastSquaresFit,
+) -> Effect:
+    sample, question = matched.sample, matched.sample.question
+    level = sample.design.confidence_level
+    position = fit.names.index(TREATMENT)
+    estimate, std_error = float(fit.coefficients[position]), float(fit.std_errors[position])
+    low, high = (float(bound) for bound in fit.intervals(level)[position])
+    groups = [rows.visited == 1, rows.visited == 0]
+    means = [weighted_mean(rows.y[group], rows.weights[group]) for group in groups]
+    sds = [weighted_sd(rows.y[group], rows.weights[group]) for group in groups]
+    counts = [int(group.sum()) for group in groups]
+    size, kind = _effect_size(outcome, estimate, means[0], sds, counts)
+    students = [len(np.unique(rows.students[group])) for group in groups]
+    clusters = [len(np.unique(rows.clusters[group])) for group in groups]
+    return Effect(
+        outcome=outcome,
+        question=question.name,
+        question_label=question.label,
+        role=question.role,
+        sensitivity="",
+        estimand=matched.matches.estimand,
+        model=model,
+        estimate=estimate,
+        std_error=std_error,
+        df=float(fit.df[position]),
+        df_convention=fit.df_convention,
+        covariance=fit.covariance_type,
+        cluster=model.cluster,
+        confidence_level=level,
+        ci_low=low,
+        ci_high=high,
+        t=estimate / std_error,
+        p_value=float(fit.p_values[position]),
+        p_value_adjusted=math.nan,
+        adjusted_mean_visited=means[0],
+        adjusted_mean_comparison=means[0] - estimate,
+        mean_visited=means[0],
+        mean_comparison=means[1],
+        sd_visited=sds[0],
+        sd_comparison=sds[1],
+        effect_size=size,
+        effect_size_kind=kind,
+        improvement_index=improvement_index(size),
+        n_visited=counts[0],
+        n_comparison=counts[1],
+        students_visited=students[0],
+        students_comparison=students[1],
+        clusters=fit.G,
+        clusters_visited=clusters[0],
+        clusters_comparison=clusters[1],
+        parameters=fit.K,
+        coefficients=_coefficients(fit),
+        formula=rows.formula,
+        notes=_notes(matched, outcome, model, rows, fit=fit, effect_size=size, clusters=clusters),
+        synthetic=sample.synthetic,
+    )
+
+
+def _effect_size(
+    outcome: Outcome, estimate: float, mean_visited: float, sds: list[float], counts: list[int]
+) -> tuple[float, str]:
+    match outcome.scale:
+        case "binary":
+            return cox_index(mean_visited, mean_visited - estimate, *counts), "Cox index"
+        case "continuous" | "fraction" | "count":
+            return hedges_g(estimate, *sds, *counts), "Hedges' g"
+        case _:
+            assert_never(outcome.scale)
+
+
+def _coefficients(fit: LeastSquaresFit) -> MappingProxyType[str, tuple[float, float]]:
+    """Return estimates and standard errors by name, the effect first."""
+    values = {
+        name: (float(estimate), float(std_error))
+        for name, estimate, std_error in zip(
+            fit.names, fit.coefficients, fit.std_errors, strict=True
+        )
+    }
+    return MappingProxyType({TREATMENT: values.pop(TREATMENT), **values})
+
+
+def _notes(
+    matched: MatchedSample,
+    outcome: Outcome,
+    model: OutcomeModel,
+    rows: RegressionRows,
+    *,
+    fit: LeastSquaresFit,
+    effect_size: float,
+    clusters: list[int],
+) -> tuple[str, ...]:
+    notes = list(fit.notes)
+    if rows.lost_visited or rows.lost_comparison:
+        notes.append(
+            f"{outcome.label} is not observed for {_share(rows.lost_visited, matched.n_visited)} "
+            f"matched visited and {_share(rows.lost_comparison, matched.n_comparison)} "
+            "comparison student-years, which are left out."
+        )
+    notes += _inference_notes(model, fit, clusters)
+    if math.isnan(effect_size):
+        notes.append(
+            "No effect size: an adjusted mean lies outside 0 to 1."
+            if outcome.scale == "binary"
+            else "No effect size: a group is too small for a standard deviation."
+        )
+    if isinstance(model, FixedEffects):
+        notes += _imputation_notes(rows, fit)
+    return tuple(notes)
+
+
+def _inference_notes(model: OutcomeModel, fit: LeastSquaresFit, clusters: list[int]) -> list[str]:
+    notes = []
+    df = float(fit.df[fit.names.index(TREATMENT)])
+    if df < FEW_DF:
+        notes.append(
+            f"Only {df:.1f} degrees of freedom (under {FEW_DF:g}): interval and p value are not "
+            "to be relied on."
+        )
+    if fit.G < FEW_CLUSTERS:
+        notes.append(
+            f"Only {fit.G} clusters ({model.cluster}): standard errors rest on few independent "
+            "groups."
+        )
+    for words, count in zip(("visited", "comparison"), clusters, strict=True):
+        if count == 1:
+            notes.append(
+                f"All {words} student-years are in one cluster ({model.cluster}): its own "
+                "influence on the outcome cannot be told from the effect."
+            )
+    return notes
+
+
+def _imputation_notes(rows: RegressionRows, fit: LeastSquaresFit) -> list[str]:
+    cells: NDArray[np.int64] | None = None
+    if rows.absorb:
+        cells = np.unique(np.column_stack(rows.absorb), axis=0, return_inverse=True)[1].ravel()
+    try:
+        imputed = imputed_effect_on_treated(
+            rows.y, rows.X, rows.visited, weights=rows.weights, cells=cells
+        )
+    except EstimationError:
+        return []
+    position = fit.names.index(TREATMENT)
+    estimate, std_error = float(fit.coefficients[position]), float(fit.std_errors[position])
+    if not abs(imputed - estimate) > NOTABLE_DIFFERENCE * std_error:
+        return []
+    return [
+        f"The effect on the visited by regression imputation is {imputed:+.4g}, more than half a "
+        f"standard error from the coefficient ({estimate:+.4g}): the effect seems to differ by "
+        "covariate or cell."
+    ]
+
+
+def _share(part: int, whole: int) -> str:
+    percent = f" ({100 * part / whole:.1f} %)" if part >= 10 else ""
+    return f"{shown_count(part)} of {shown_count(whole)}{percent}"

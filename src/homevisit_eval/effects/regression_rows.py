@@ -1,0 +1,205 @@
+"""A matched sample and an outcome model -> the arrays of a regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from homevisit_eval.design import DifferenceInMeans, FixedEffects, OutcomeModel
+from homevisit_eval.errors import EstimationError
+from homevisit_eval.matching.design_matrix import INTERCEPT, make_design_matrix
+from homevisit_eval.matching.matched_sample import MatchedSample
+
+__all__ = ["TREATMENT", "RegressionRows", "regression_rows"]
+
+TREATMENT = "visited"
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RegressionRows:
+    """The student-years that enter the estimate of one effect, as arrays.
+
+    Attributes
+    ----------
+    y, visited, weights : arrays of shape (n,)
+        Rows with a positive matching weight and the outcome observed.
+    X : array of shape (n, k)
+        Covariates (the intercept first if nothing is absorbed), without treatment.
+    names : tuple of k names
+    absorb : tuple of arrays of shape (n,)
+        Codes of the absorbed cells, and of grade bands where these do not nest the cells.
+    clusters, students : arrays of shape (n,)
+        Codes.
+    lost_visited, lost_comparison
+        Matched student-years whose outcome is not observed.
+    formula
+        The model in words and symbols.
+    """
+
+    y: Floats
+    visited: NDArray[np.int64]
+    weights: Floats
+    X: Floats
+    names: tuple[str, ...]
+    absorb: tuple[NDArray[np.int64], ...]
+    clusters: NDArray[np.int64]
+    students: NDArray[np.int64]
+    lost_visited: int
+    lost_comparison: int
+    formula: str
+
+    def __repr__(self) -> str:
+        """Show the shape and names, no rows."""
+        return f"RegressionRows({len(self.y)} rows: {', '.join(self.names)})"
+
+
+def regression_rows(matched: MatchedSample, outcome: str, model: OutcomeModel) -> RegressionRows:
+    """Take from a matched sample what the model needs for one outcome.
+
+    Raises
+    ------
+    EstimationError
+        If a column is missing or incomplete, or nobody of a group has the outcome observed.
+    """
+    sample, weights = matched.sample, matched.matches.weights.to_numpy(dtype=np.float64)
+    values = sample.outcomes[outcome].to_numpy(dtype=np.float64, na_value=np.nan)
+    group = sample.baseline["visited"].to_numpy(dtype=np.int64)
+    used = (weights > 0) & ~np.isnan(values)
+    lost = (weights > 0) & np.isnan(values)
+    for code, words in ((1, "visited"), (0, "comparison")):
+        if not (used & (group == code)).any():
+            raise EstimationError(
+                f"{outcome}: it is observed for no matched {words} student-year, so no effect "
+                "can be estimated. Choose another outcome, or lower min_days_enrolled."
+            )
+    rows = sample.baseline.loc[used]
+    X, names, absorb, right = _columns(matched, rows, model)
+    return RegressionRows(
+        y=values[used],
+        visited=group[used],
+        weights=weights[used],
+        X=X,
+        names=names,
+        absorb=absorb,
+        clusters=_clusters(matched, rows, model.cluster),
+        students=_codes(rows, ["unit_id"]),
+        lost_visited=int((lost & (group == 1)).sum()),
+        lost_comparison=int((lost & (group == 0)).sum()),
+        formula=f"{outcome} ~ {right}",
+    )
+
+
+def _columns(
+    matched: MatchedSample, rows: pd.DataFrame, model: OutcomeModel
+) -> tuple[Floats, tuple[str, ...], tuple[NDArray[np.int64], ...], str]:
+    """Return covariates, their names, absorbed codes and the right side of the formula."""
+    match model:
+        case DifferenceInMeans():
+            return np.ones((len(rows), 1)), (INTERCEPT,), (), TREATMENT
+        case FixedEffects():
+            X, names, terms, partial = _covariates(matched, rows)
+            absorb = [_codes(rows, model.absorb)] if model.absorb else []
+            if partial:
+                bands = _codes(rows, ["grade_band"])
+                if not absorb or _splits(absorb[0], bands):
+                    absorb.append(bands)
+            if not absorb:
+                X, names = np.column_stack([np.ones(len(rows)), X]), (INTERCEPT, *names)
+            right = " + ".join([TREATMENT, *terms])
+            if model.absorb:
+                right += f" | {' x '.join(model.absorb)}"
+            if len(absorb) > bool(model.absorb):
+                right += f" {'+' if model.absorb else '|'} grade_band"
+            return X, names, tuple(absorb), right
+        case _:
+            assert_never(model)
+
+
+def _covariates(
+    matched: MatchedSample, rows: pd.DataFrame
+) -> tuple[Floats, tuple[str, ...], list[str], bool]:
+    """Return the covariates of all bands; whether one is measured in some bands only.
+
+    A covariate that a band does not have is centered where it is measured and 0 elsewhere: the
+    intercept of the band takes up the rest.
+    """
+    sample = matched.sample
+    bands = rows["grade_band"].astype(str)
+    squares = {covariate.name for covariate in sample.design.covariates if covariate.squared}
+    parts: list[Floats] = [np.empty((len(rows), 0))]
+    names: list[str] = []
+    terms: list[str] = []
+    partial = False
+    for covariate in sample.design.covariates:
+        name = covariate.name
+        where = np.array([name in sample.covariates[band] for band in bands], dtype=bool)
+        if not where.any():
+            continue
+        partial |= not where.all()
+        _check_complete(rows, name, where)
+        matrix = make_design_matrix(rows.loc[where], [name], [name] if name in squares else [])
+        columns = matrix.columns[:, 1:]
+        spread = np.zeros((len(rows), columns.shape[1]))
+        spread[where] = columns if where.all() else columns - columns.mean(axis=0)
+        parts.append(spread)
+        names += matrix.names[1:]
+        terms += [name, f"{name}^2"] if name in squares else [name]
+    return np.hstack(parts), tuple(names), terms, partial
+
+
+def _check_complete(rows: pd.DataFrame, name: str, where: NDArray[np.bool_]) -> None:
+    if name not in rows.columns:
+        raise EstimationError(
+            f"{name}: the sample's baseline has no such column; name only columns that it has."
+        )
+    missing = int(rows.loc[where, name].isna().sum())
+    if missing:
+        raise EstimationError(
+            f"{name}: missing for {missing} matched student-years of grade bands that measure "
+            "it. Leave these rows out of the sample, or declare the covariate where_measured."
+        )
+
+
+def _splits(cells: NDArray[np.int64], bands: NDArray[np.int64]) -> bool:
+    """Say whether rows of one cell lie in more than one band."""
+    pairs = np.unique(np.column_stack([cells, bands]), axis=0)
+    return len(pairs) > len(np.unique(cells))
+
+
+def _clusters(matched: MatchedSample, rows: pd.DataFrame, cluster: str) -> NDArray[np.int64]:
+    if cluster == "matched_set":
+        sets: NDArray[np.int64] = matched.matches.matched_set.loc[rows.index].to_numpy(np.int64)
+        if (sets < 0).any():
+            raise EstimationError(
+                f"cluster matched_set: {int((sets < 0).sum())} student-years are in no matched "
+                "set; choose school_id, or a method that makes sets."
+            )
+        return sets
+    return _codes(rows, ["unit_id" if cluster == "student_id" else cluster])
+
+
+def _codes(rows: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
+    """Number the combinations of some columns, one number a row."""
+    for name in columns:
+        if name not in rows.columns:
+            raise EstimationError(
+                f"{name}: the sample's baseline has no such column; choose one that it has."
+            )
+        missing = int(rows[name].isna().sum())
+        if missing:
+            raise EstimationError(
+                f"{name}: missing for {missing} matched student-years; it must be known to "
+                "absorb it or to cluster by it."
+            )
+    codes = np.zeros(len(rows), dtype=np.int64)
+    for name in columns:
+        values, levels = pd.factorize(rows[name])
+        codes = pd.factorize(codes * len(levels) + values)[0].astype(np.int64)
+    return codes

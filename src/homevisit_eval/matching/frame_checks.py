@@ -1,0 +1,165 @@
+"""Whether a data frame can be matched: every fault with its columns and counts, no values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from homevisit_eval.errors import MatchingError
+
+__all__ = [
+    "check_columns",
+    "check_index",
+    "check_usable",
+    "check_varies",
+    "is_factor",
+    "read_scores",
+    "read_treatment",
+]
+
+
+def is_factor(column: pd.Series) -> bool:
+    """Say whether a column holds categories (text or a pandas categorical), not numbers."""
+    return not pd.api.types.is_numeric_dtype(column.dtype)
+
+
+def check_index(frame: pd.DataFrame) -> None:
+    """Raise `MatchingError` unless row labels are unique: matches are given by label."""
+    if not len(frame):
+        raise MatchingError("The data frame has no rows, so there is nobody to match.")
+    twice = frame.index.duplicated()
+    if twice.any():
+        raise MatchingError(
+            f"Row labels must be unique, because matches are given by label; {int(twice.sum()):,} "
+            f"rows repeat a label, {_places(twice)}. Use frame.reset_index(drop=True)."
+        )
+
+
+def check_columns(frame: pd.DataFrame, columns: Sequence[str], role: str) -> None:
+    """Raise `MatchingError` if a column is not in the frame, or is there twice."""
+    unknown = [name for name in dict.fromkeys(columns) if name not in frame.columns]
+    if unknown:
+        known = [str(name) for name in frame.columns]
+        near = {name: get_close_matches(str(name), known, 1) for name in unknown}
+        hints = [f"{name!r}" + (f" (did you mean {near[name][0]!r}?)" if near[name] else "")
+                 for name in unknown]  # fmt: skip
+        raise MatchingError(
+            f"{role}: the data frame has no column {', '.join(hints)}. "
+            f"Its columns are {', '.join(known)}."
+        )
+    doubled = [name for name in dict.fromkeys(columns) if (frame.columns == name).sum() > 1]
+    if doubled:
+        raise MatchingError(
+            f"{role}: the data frame has more than one column {', '.join(map(repr, doubled))}. "
+            "Rename or drop the others."
+        )
+    repeated = sorted({name for name in columns if list(columns).count(name) > 1})
+    if repeated:
+        raise MatchingError(f"{role}: {', '.join(repeated)} stands there twice; name it once.")
+
+
+def check_usable(frame: pd.DataFrame, columns: Sequence[str], role: str, where: str = "") -> None:
+    """Raise `MatchingError` for missing or infinite values, and for dates, in any column."""
+    faults = []
+    for name in columns:
+        column = frame[name]
+        missing = column.isna().to_numpy()
+        if missing.any():
+            faults.append(f"{name}: {_rows(missing)} without a value, {_places(missing)}")
+        if is_factor(column):
+            if not isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.kind in "Mm":
+                faults.append(f"{name}: holds dates or times; give a number instead")
+        else:
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            infinite = np.isinf(values)
+            if infinite.any():
+                faults.append(f"{name}: {_rows(infinite)} infinite, {_places(infinite)}")
+    if faults:
+        raise MatchingError(
+            f"{where}{role} must be complete and finite. " + "; ".join(faults) + ". Fill or "
+            "leave out these rows beforehand, so that the sample is yours to describe."
+        )
+
+
+def check_varies(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise `MatchingError` naming the covariates that have one value only."""
+    constant = [name for name in columns if frame[name].nunique(dropna=False) < 2]
+    if constant:
+        raise MatchingError(
+            f"covariates: {', '.join(constant)} has the same value in all {len(frame):,} rows and "
+            "cannot tell units apart. Leave it out."
+        )
+
+
+def read_treatment(frame: pd.DataFrame, treated: str) -> NDArray[np.int64]:
+    """Return the treatment column as 0/1, shape (n,).
+
+    Raises
+    ------
+    MatchingError
+        If it holds anything else, or only one group.
+    """
+    column = frame[treated]
+    if is_factor(column):
+        raise MatchingError(
+            f"treated: column {treated!r} must hold 0 and 1 (or false and true); it holds "
+            f"{column.dtype} values. Recode it."
+        )
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    other = ~np.isin(values, (0.0, 1.0))
+    if other.any():
+        raise MatchingError(
+            f"treated: column {treated!r} must hold 0 and 1 only; {_rows(other)} otherwise, "
+            f"{_places(other)}. Recode or leave out these rows."
+        )
+    group = values.astype(np.int64)
+    for number, name in ((1, "treated"), (0, "comparison")):
+        if not (group == number).any():
+            raise MatchingError(
+                f"treated: column {treated!r} is {1 - number} in all {len(group):,} rows, so "
+                f"there is no {name} unit. Check how the rows were selected."
+            )
+    return group
+
+
+def read_scores(frame: pd.DataFrame, propensity_score: ArrayLike) -> NDArray[np.float64]:
+    """Return propensity scores that were given as data, one a row of the frame.
+
+    Raises
+    ------
+    MatchingError
+        If they do not fit the frame, or are not between 0 and 1 (exclusive).
+    """
+    if isinstance(propensity_score, pd.Series) and not propensity_score.index.equals(frame.index):
+        raise MatchingError(
+            "propensity_score: its row labels differ from those of the data frame. Give the "
+            "scores in the frame's order, with its labels: scores.reindex(frame.index)."
+        )
+    scores = np.asarray(propensity_score, dtype=np.float64)
+    if scores.shape != (len(frame),):
+        raise MatchingError(
+            f"propensity_score must hold one number a row, shape ({len(frame)},); its shape is "
+            f"{scores.shape}."
+        )
+    outside = ~((scores > 0) & (scores < 1))
+    if outside.any():
+        raise MatchingError(
+            f"propensity_score must lie between 0 and 1, exclusive; {_rows(outside)} outside or "
+            f"missing, {_places(outside)}. Leave out these rows, or bound the scores (for "
+            "example numpy.clip(scores, 1e-6, 1 - 1e-6)) and say so."
+        )
+    return scores
+
+
+def _rows(flags: NDArray[np.bool_]) -> str:
+    count = int(flags.sum())
+    return f"{count:,} row is" if count == 1 else f"{count:,} rows are"
+
+
+def _places(flags: NDArray[np.bool_]) -> str:
+    first = [f"{place + 1:,}" for place in np.flatnonzero(flags)[:3]]
+    return f"first at row {', '.join(first)} (counted from 1)"

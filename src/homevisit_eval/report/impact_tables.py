@@ -1,0 +1,342 @@
+"""Tables of effects: key findings (T1), full estimates (B1), sensitivity (B10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from homevisit_eval.disclosure import suppress_small_counts
+from homevisit_eval.errors import EstimationError
+from homevisit_eval.report.words import impact_sentence, outcome_unit, verdict
+from homevisit_eval.table import Kind, Table
+
+if TYPE_CHECKING:
+    from homevisit_eval.effects import Effect
+
+__all__ = ["full_estimates", "impacts", "sensitivity_grid"]
+
+KINDS: Mapping[str, Kind] = {
+    "question": "text",
+    "outcome": "text",
+    "variation": "text",
+    "unit": "text",
+    "role": "text",
+    "domain": "text",
+    "estimand": "text",
+    "adjusted_mean_visited": "mean",
+    "adjusted_mean_comparison": "mean",
+    "mean_visited": "mean",
+    "mean_comparison": "mean",
+    "sd_visited": "spread",
+    "sd_comparison": "spread",
+    "estimate": "effect",
+    "std_error": "spread",
+    "df": "number",
+    "t": "number",
+    "ci_low": "effect",
+    "ci_high": "effect",
+    "p_value": "p_value",
+    "p_value_adjusted": "p_value",
+    "effect_size": "effect_size",
+    "effect_size_kind": "text",
+    "improvement_index": "effect_size",
+    "n_visited": "count",
+    "n_comparison": "count",
+    "students_visited": "count",
+    "students_comparison": "count",
+    "clusters": "whole_number",
+    "clusters_visited": "whole_number",
+    "clusters_comparison": "whole_number",
+    "parameters": "whole_number",
+    "confidence_level": "number",
+    "verdict": "text",
+    "covariance": "text",
+    "cluster": "text",
+    "df_convention": "text",
+    "formula": "text",
+    "sentence": "text",
+}
+
+LABELS: Mapping[str, str] = {
+    "outcome": "Outcome",
+    "variation": "Analysis",
+    "estimand": "Whose effect",
+    "adjusted_mean_visited": "Visited",
+    "adjusted_mean_comparison": "Comparison",
+    "mean_visited": "Visited",
+    "mean_comparison": "Comparison",
+    "sd_visited": "Visited",
+    "sd_comparison": "Comparison",
+    "estimate": "Difference",
+    "std_error": "Standard error",
+    "ci_low": "from",
+    "ci_high": "to",
+    "p_value": "p",
+    "p_value_adjusted": "p, adjusted",
+    "effect_size": "Effect size",
+    "effect_size_kind": "Kind of effect size",
+    "improvement_index": "Improvement index",
+    "n_visited": "Visited",
+    "n_comparison": "Comparison",
+    "students_visited": "Visited",
+    "students_comparison": "Comparison",
+    "clusters": "all (G)",
+    "clusters_visited": "with visited",
+    "clusters_comparison": "with comparison",
+    "parameters": "K",
+    "t": "t",
+    "df": "df",
+}
+
+RESTING = (
+    "adjusted_mean_visited", "adjusted_mean_comparison", "mean_visited", "mean_comparison",
+    "sd_visited", "sd_comparison", "estimate", "std_error", "df", "t", "ci_low", "ci_high",
+    "p_value", "p_value_adjusted", "effect_size", "improvement_index", "verdict", "sentence",
+)  # fmt: skip
+
+KEY_COLUMNS = (
+    "outcome", "question", "unit", "estimand", "adjusted_mean_visited",
+    "adjusted_mean_comparison", "estimate", "ci_low", "ci_high", "p_value", "p_value_adjusted",
+    "effect_size", "n_visited", "n_comparison", "students_visited", "students_comparison",
+    "confidence_level", "verdict", "sentence",
+)  # fmt: skip
+
+FULL_COLUMNS = (
+    "outcome", "question", "unit", "role", "domain", "estimand", "estimate", "std_error", "df",
+    "t", "ci_low", "ci_high", "p_value", "p_value_adjusted", "mean_visited", "mean_comparison",
+    "sd_visited", "sd_comparison", "effect_size", "effect_size_kind", "improvement_index",
+    "n_visited", "n_comparison", "students_visited", "students_comparison", "clusters",
+    "clusters_visited", "clusters_comparison", "parameters", "confidence_level", "covariance",
+    "cluster", "df_convention", "formula",
+)  # fmt: skip
+
+GRID_COLUMNS = (
+    "variation", "outcome", "question", "unit", "estimand", "estimate", "ci_low", "ci_high",
+    "p_value", "effect_size", "n_visited", "n_comparison", "clusters", "df", "confidence_level",
+    "covariance", "cluster", "df_convention", "formula",
+)  # fmt: skip
+
+MAIN_ANALYSIS = "Main analysis"
+
+CLUSTER_WORDS = {
+    "school_id": "school",
+    "matched_set": "matched set",
+    "student_id": "student",
+}
+
+
+def impacts(effects: Sequence[Effect], name: str = "T1") -> Table:
+    """Return the key findings: one row and one sentence an outcome.
+
+    Parameters
+    ----------
+    effects
+        With adjusted p values.
+    name
+        The number of the table in a report.
+
+    Returns
+    -------
+    Table
+        Safe to publish. Means and effects are fractions where the unit is a percent.
+
+    Raises
+    ------
+    EstimationError
+        If there is no effect to show.
+    """
+    level = _level(effects)
+    return _effect_table(
+        effects,
+        KEY_COLUMNS,
+        name=name,
+        title="Visited students and matched comparison students",
+        section="question",
+        detail="sentence",
+        csv_only=(
+            "unit", "estimand", "students_visited", "students_comparison", "confidence_level",
+            "verdict",
+        ),  # fmt: skip
+        spanners=(
+            ("Adjusted mean", ("adjusted_mean_visited", "adjusted_mean_comparison")),
+            (f"{level} interval", ("ci_low", "ci_high")),
+            ("Student-years", ("n_visited", "n_comparison")),
+        ),
+        notes=(
+            "Visited: mean of the visited students. Comparison: that mean less the difference, "
+            "which is what the model expects of the same students without a visit.",
+            "pp: percentage points. Effect size: standard deviations (Hedges' g; Cox index for "
+            "outcomes that are yes or no). p, adjusted: Benjamini-Hochberg over the outcomes of "
+            "one domain and role.",
+            *_distinct_notes(effects),
+        ),
+    )
+
+
+def full_estimates(effects: Sequence[Effect], name: str = "B1") -> Table:
+    """Return every number of every effect, with the conventions behind the standard errors.
+
+    Raises
+    ------
+    EstimationError
+        If there is no effect to show.
+    """
+    level = _level(effects)
+    return _effect_table(
+        effects,
+        FULL_COLUMNS,
+        name=name,
+        title="Full impact estimates",
+        section="question",
+        csv_only=(
+            "unit", "role", "domain", "estimand", "confidence_level", "covariance", "cluster",
+            "df_convention", "formula",
+        ),  # fmt: skip
+        spanners=(
+            (f"{level} interval", ("ci_low", "ci_high")),
+            ("Unadjusted mean", ("mean_visited", "mean_comparison")),
+            ("Standard deviation", ("sd_visited", "sd_comparison")),
+            ("Student-years", ("n_visited", "n_comparison")),
+            ("Distinct students", ("students_visited", "students_comparison")),
+            ("Clusters", ("clusters", "clusters_visited", "clusters_comparison")),
+        ),
+        notes=(
+            *_convention_notes(effects),
+            "K counts the fitted parameters, absorbed cells included. Improvement index: change "
+            "in percentile rank of the average comparison student.",
+        ),
+    )
+
+
+def sensitivity_grid(
+    effects: Sequence[Effect], sensitivity: Sequence[Effect], name: str = "B10"
+) -> Table:
+    """Return each outcome's main estimate beside those of the design's variations.
+
+    Parameters
+    ----------
+    effects
+        The main estimates.
+    sensitivity
+        Estimates of the same outcomes with a `sensitivity` label; their p values are unadjusted.
+    name
+        The number of the table in a report.
+
+    Raises
+    ------
+    EstimationError
+        If there is no effect to show.
+    """
+    level = _level(effects)
+    rows = [
+        row
+        for main in effects
+        for row in (main, *(one for one in sensitivity if _same_outcome(main, one)))
+    ]
+    return _effect_table(
+        rows,
+        GRID_COLUMNS,
+        name=name,
+        title="Does another reasonable analysis say the same?",
+        section="outcome",
+        csv_only=(
+            "question", "unit", "confidence_level", "covariance", "cluster", "df_convention",
+            "formula",
+        ),  # fmt: skip
+        spanners=(
+            (f"{level} interval", ("ci_low", "ci_high")),
+            ("Student-years", ("n_visited", "n_comparison")),
+        ),
+        notes=(
+            "Sensitivity rows belong to no family of adjusted p values; p is unadjusted in "
+            "every row.",
+            "ATT: the average effect on the visited students.",
+        ),
+        labels={"clusters": "Clusters (G)"},
+    )
+
+
+def _same_outcome(main: Effect, other: Effect) -> bool:
+    return (main.question, main.outcome.name) == (other.question, other.outcome.name)
+
+
+def _effect_table(
+    effects: Sequence[Effect],
+    columns: Sequence[str],
+    *,
+    name: str,
+    title: str,
+    section: str,
+    csv_only: tuple[str, ...],
+    spanners: tuple[tuple[str, tuple[str, ...]], ...],
+    notes: tuple[str, ...],
+    detail: str = "",
+    labels: Mapping[str, str] | None = None,
+) -> Table:
+    frame = pd.DataFrame(
+        {column: [_value(effect, column) for effect in effects] for column in columns}
+    )
+    resting = tuple(column for column in RESTING if column in columns)
+    on_counts = {column: resting for column in ("n_visited", "n_comparison")}
+    return suppress_small_counts(
+        Table(
+            name=name,
+            title=title,
+            frame=frame,
+            kinds={column: KINDS[column] for column in columns},
+            labels={**{key: LABELS[key] for key in columns if key in LABELS}, **(labels or {})},
+            notes=notes,
+            synthetic=any(effect.synthetic for effect in effects),
+            unit="unit",
+            digits={column: 1 for column in ("df", "improvement_index") if column in columns},
+            spanners=spanners,
+            section=section,
+            detail=detail,
+            csv_only=csv_only,
+            groups={**on_counts, "students_visited": (), "students_comparison": ()}
+            if "students_visited" in columns
+            else on_counts,
+        )
+    )
+
+
+def _value(effect: Effect, column: str) -> Any:
+    special = {
+        "outcome": lambda: effect.outcome.label,
+        "question": lambda: f"{effect.question_label} ({effect.role} question)",
+        "variation": lambda: effect.sensitivity or MAIN_ANALYSIS,
+        "unit": lambda: outcome_unit(effect.outcome),
+        "domain": lambda: effect.outcome.domain,
+        "estimand": lambda: str(effect.estimand),
+        "verdict": lambda: verdict(effect),
+        "sentence": lambda: impact_sentence(effect),
+    }
+    return special[column]() if column in special else getattr(effect, column)
+
+
+def _level(effects: Sequence[Effect]) -> str:
+    if not effects:
+        raise EstimationError("There is no effect to show; estimate at least one.")
+    return f"{effects[0].confidence_level * 100:g}%"
+
+
+def _distinct_notes(effects: Sequence[Effect]) -> tuple[str, ...]:
+    if all(
+        (one.n_visited, one.n_comparison) == (one.students_visited, one.students_comparison)
+        for one in effects
+    ):
+        return ("Every student counts once.",)
+    return ("A student may count in several school years; table T2 has distinct students.",)
+
+
+def _convention_notes(effects: Sequence[Effect]) -> tuple[str, ...]:
+    notes = []
+    for effect in effects:
+        cluster = CLUSTER_WORDS.get(effect.cluster, effect.cluster)
+        notes.append(
+            f"Model: {effect.formula}. Standard errors: {effect.covariance}, clustered by "
+            f"{cluster}; degrees of freedom: {effect.df_convention}. Estimand: {effect.estimand}."
+        )
+    return tuple(dict.fromkeys(notes))

@@ -1,0 +1,115 @@
+"""Figure FA1: standardized differences before and after matching (a love plot)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from homevisit_eval.report.balance_tables import balance_before_and_after
+from homevisit_eval.report.drawing import (
+    BLUE,
+    INK,
+    LIGHT,
+    MUTED,
+    ORANGE,
+    figure_style,
+    mark_synthetic,
+    new_axes,
+)
+
+if TYPE_CHECKING:
+    from homevisit_eval.balance import Balance
+
+__all__ = ["love_plot", "love_plot_alt_text"]
+
+SATISFIED = 0.05
+ADJUSTABLE = 0.25
+ROW_HEIGHT = 0.27
+AROUND = 1.5
+LONGEST_LABEL = 34
+
+
+def love_plot(balance: Balance, ax: Axes | None = None) -> Figure:
+    """Draw the standardized difference of each baseline characteristic before and after matching.
+
+    Characteristics that rest on too few students are left out.
+
+    Parameters
+    ----------
+    balance
+        Of a matched sample.
+    ax
+        Axes to draw into.
+
+    Returns
+    -------
+    Figure
+        A new one, or that of `ax`.
+    """
+    rows = _rows(balance)
+    with figure_style():
+        own = ax is None
+        ax = new_axes(len(rows) * ROW_HEIGHT + AROUND) if ax is None else ax
+        _draw(ax, rows)
+        figure = ax.get_figure(root=True)
+        assert figure is not None
+        if own:
+            figure.legend(loc="outside lower left", frameon=False, fontsize=8.5, ncols=2)
+            mark_synthetic(figure, balance.synthetic)
+        return figure
+
+
+def love_plot_alt_text(balance: Balance) -> str:
+    """Return what figure FA1 shows, in words."""
+    rows = _rows(balance)
+    if rows.empty:
+        return "Standardized differences: none can be shown, because too few students were matched."
+    after, before = rows["smd_after"].abs(), rows["smd_before"].abs()
+    within = int((after <= ADJUSTABLE).sum())
+    worst = rows.loc[after.idxmax()]
+    return (
+        f"Standardized differences of {len(rows)} baseline characteristics between visited and "
+        f"comparison students. Before matching the largest is {before.max():.2f} in absolute "
+        f"value; after matching it is {after.max():.2f} ({worst['characteristic']}), and {within} "
+        f"of {len(rows)} are within 0.25."
+    )
+
+
+def _rows(balance: Balance) -> pd.DataFrame:
+    frame = balance_before_and_after(balance).frame
+    seen = np.isfinite(frame["smd_before"]) & np.isfinite(frame["smd_after"])
+    return frame[seen].reset_index(drop=True)
+
+
+def _draw(ax: Axes, rows: pd.DataFrame) -> None:
+    place = np.arange(len(rows))
+    ax.axvspan(-SATISFIED, SATISFIED, color=LIGHT, alpha=0.55, linewidth=0, zorder=0)
+    ax.axvline(0, color=MUTED, linewidth=1, zorder=1)
+    for limit in (-ADJUSTABLE, ADJUSTABLE):
+        ax.axvline(limit, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    ax.hlines(place, rows["smd_before"], rows["smd_after"], color=LIGHT, linewidth=1.2, zorder=1)
+    ax.plot(rows["smd_before"], place, "D", color=ORANGE, markerfacecolor="white", markersize=5,
+            markeredgewidth=1.4, linestyle="none", label="Before matching")  # fmt: skip
+    ax.plot(rows["smd_after"], place, "o", color=BLUE, markersize=5.5, linestyle="none",
+            label="After matching")  # fmt: skip
+    widest = max(0.3, float(rows[["smd_before", "smd_after"]].abs().to_numpy().max(initial=0)))
+    ax.set_xlim(-widest * 1.08, widest * 1.08)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_yticks(place, [_short(str(label)) for label in rows["characteristic"]])
+    ax.tick_params(axis="both", length=0, labelcolor=INK)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}".replace("-", "−")))
+    ax.set_xlabel("Visited less comparison, in standard deviations", loc="right")
+
+
+def _short(label: str) -> str:
+    if len(label) <= LONGEST_LABEL:
+        return label
+    cut = label.rfind(" ", 0, LONGEST_LABEL)
+    first, rest = (label[:cut], label[cut + 1 :]) if cut > 0 else (label, "")
+    rest = rest if len(rest) <= LONGEST_LABEL else f"{rest[: LONGEST_LABEL - 1]}…"
+    return f"{first}\n{rest}"

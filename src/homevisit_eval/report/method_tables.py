@@ -1,0 +1,229 @@
+"""Tables of how it was done: variables (A1), matching read aloud (A3), provenance (C8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from homevisit_eval.design import MatchingMethod, NearestNeighbor, NoMatching, StudyDesign
+from homevisit_eval.disclosure import suppress_small_counts
+from homevisit_eval.report.words import in_sentence, listed, outcome_unit
+from homevisit_eval.sample.labels import school_years_text
+from homevisit_eval.table import Table, format_value
+
+if TYPE_CHECKING:
+    from homevisit_eval.evaluation import Evaluation
+    from homevisit_eval.matching import MatchedSample
+
+__all__ = ["matching_specification", "provenance", "read_aloud", "variables"]
+
+SHORT_CHECKSUM = 12
+
+COLUMN_WORDS: Mapping[str, str] = {
+    "school_year": "school year",
+    "grade": "grade",
+    "school_id": "school",
+    "visited_prior": "visited in the year before (yes, no or unknown)",
+}
+DISTANCE_WORDS: Mapping[str, str] = {
+    "linear_propensity_score": "the logit of the propensity score",
+    "propensity_score": "the propensity score",
+}
+POOL_WORDS: Mapping[str, str] = {
+    "not_visited_before_year": "eligible students who were not visited before the school year; "
+    "visits later in the year are part of the natural course and stay in",
+    "never_visited_that_year": "eligible students who were not visited at any time of the school "
+    "year (chosen on the future, and biased for that reason)",
+}
+SCHOOL_WORDS: Mapping[str, str] = {
+    "any": "students of any school",
+    "same_school": "students of the visited student's school",
+    "outside_program": "students of schools that take part in none of these programs that year",
+}
+TIE_WORDS: Mapping[str, str] = {
+    "row": "scores are rounded to 12 decimals and equal ones are ordered by a fixed key, so the "
+    "order of rows does not matter",
+    "matchit": "as R MatchIt 4.7.2 orders them, which depends on the order of rows",
+}
+
+
+def read_aloud(method: MatchingMethod) -> str:
+    """Return a matching method as a sentence.
+
+    >>> from homevisit_eval.design import NoMatching
+    >>> read_aloud(NoMatching())
+    'All candidates were kept; the regression alone adjusts for differences before the visit.'
+    """
+    match method:
+        case NoMatching():
+            return (
+                "All candidates were kept; the regression alone adjusts for differences before "
+                "the visit."
+            )
+        case NearestNeighbor():
+            exact = [COLUMN_WORDS.get(name, name.replace("_", " ")) for name in method.exact]
+            within = f" with the same {listed(exact)}" if exact else ""
+            limit = (
+                "There was no limit on how far apart two matched students may be."
+                if method.caliper == "none"
+                else f"Students further apart than {method.caliper:g} standard deviations "
+                f"of {DISTANCE_WORDS[method.distance]} were not matched."
+            )
+            return (
+                f"Each visited student was matched to one comparison student{within}: the one "
+                f"whose propensity score, the chance of being visited given what was known before "
+                f"the visit, was nearest. Each comparison student was used once at most. {limit}"
+            )
+
+
+def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
+    """Return how the comparison group was made: method, pool, covariates, fitted models.
+
+    Parameters
+    ----------
+    matched
+        The realized matches; counts of students stand in the sample flow (F1), not here.
+    name
+        The number of the table in a report.
+    """
+    question, method = matched.sample.question, matched.matches.method
+    rows = [
+        ("Method", read_aloud(method)),
+        ("Whose effect", f"{matched.matches.estimand} (ATT: the average effect on the visited)"),
+        ("Visits that count", f"{listed(question.programs)}, {listed(question.modes)}, completed, "
+         "after the last day of the previous school year and before the school's first "
+         "instructional day".replace("_", " ")),
+        ("Comparison pool", f"{POOL_WORDS[question.pool]}; "
+         f"{SCHOOL_WORDS[question.comparison_schools]}"),
+    ]  # fmt: skip
+    if isinstance(method, NearestNeighbor):
+        rows.append(("Equal distances", TIE_WORDS[method.ties]))
+    rows += _covariate_rows(matched)
+    rows += _model_rows(matched)
+    rows += [
+        (f"Audit: {key.replace('_', ' ')}", _audit_text(value))
+        for key, value in matched.matches.audit.items()
+        if isinstance(value, str)
+    ]
+    rows += [("Note", note) for note in matched.sample.notes]
+    return suppress_small_counts(
+        Table(
+            name=name,
+            title="How the comparison group was made",
+            frame=pd.DataFrame(rows, columns=["item", "specification"]),
+            kinds={"item": "text", "specification": "text"},
+            labels={"item": "Item", "specification": "Specification"},
+            synthetic=matched.sample.synthetic,
+            population=question.label,
+        )
+    )
+
+
+def variables(design: StudyDesign, synthetic: bool = False, name: str = "A1") -> Table:
+    """Return the outcomes and baseline covariates of a design with their units."""
+    rows = [
+        (one.label, "Outcomes", one.name, f"{outcome_unit(one)}; {one.domain}; "
+         f"{one.beneficial} is better")
+        for one in design.outcomes
+    ] + [
+        (one.label, "Baseline covariates", one.name,
+         "; ".join(
+             ["measured before the visit"]
+             + ["also squared"] * one.squared
+             + ["only in grades and years that have it"] * one.where_measured
+         ))
+        for one in design.covariates
+    ]  # fmt: skip
+    return Table(
+        name=name,
+        title="Outcomes and baseline covariates",
+        frame=pd.DataFrame(rows, columns=["label", "part", "name", "definition"]),
+        kinds=dict.fromkeys(("label", "part", "name", "definition"), "text"),
+        labels={"label": "Variable", "name": "Name in files", "definition": "Unit and use"},
+        notes=_measurement_notes(design),
+        synthetic=synthetic,
+        section="part",
+    )
+
+
+def provenance(evaluation: Evaluation, name: str = "C8") -> Table:
+    """Return the files that were read, with their rows and checksums."""
+    frame = pd.DataFrame(
+        [(file.name, file.rows, file.sha256) for file in evaluation.files],
+        columns=["file", "rows", "sha256"],
+    )
+    frame.insert(2, "checksum", [str(text)[:SHORT_CHECKSUM] for text in frame["sha256"]])
+    return suppress_small_counts(
+        Table(
+            name=name,
+            title="Files that were read",
+            frame=frame,
+            kinds={"file": "text", "rows": "count", "checksum": "text", "sha256": "text"},
+            labels={"file": "File", "rows": "Rows", "checksum": "SHA-256 (first 12)"},
+            synthetic=evaluation.synthetic,
+            csv_only=("sha256",),
+        )
+    )
+
+
+def _covariate_rows(matched: MatchedSample) -> list[tuple[str, str]]:
+    labels = {one.name: one for one in matched.sample.design.covariates}
+    bands = matched.sample.covariates
+    everywhere = [
+        name for name in dict.fromkeys(name for names in bands.values() for name in names)
+        if all(name in names for names in bands.values())
+    ]  # fmt: skip
+    rows = [("Covariates", listed([_covariate_words(labels, name) for name in everywhere]))]
+    for band, names in bands.items():
+        more = [_covariate_words(labels, name) for name in names if name not in everywhere]
+        if more:
+            rows.append((f"Covariates, {in_sentence(band)}", f"also {listed(more)}"))
+    return rows
+
+
+def _covariate_words(labels: Mapping[str, object], name: str) -> str:
+    one = labels.get(name)
+    label = in_sentence(str(getattr(one, "label", name)))
+    return f"{label} (also squared)" if getattr(one, "squared", False) else label
+
+
+def _model_rows(matched: MatchedSample) -> list[tuple[str, str]]:
+    rows = []
+    for model in matched.matches.propensity:
+        width = model.caliper_width
+        caliper = (
+            f"; caliper {format_value(width, 'number', digits=4)} on that scale" if width else ""
+        )
+        state = "converged" if model.converged else "did not converge"
+        rows.append(
+            (
+                f"Propensity model{f', {in_sentence(model.band)}' if model.band else ''}",
+                f"logit, {len(model.names)} terms with the intercept, {state}{caliper}",
+            )
+        )
+    return rows
+
+
+def _audit_text(value: float | str) -> str:
+    return value if isinstance(value, str) else format_value(value, "number", digits=4)
+
+
+def _measurement_notes(design: StudyDesign) -> tuple[str, ...]:
+    rules = design.measurement
+    years = school_years_text(design.school_years)
+    day = {
+        "fraction": "a partial day counts as the fraction that was missed",
+        "absent_if_over": "a day of which more than "
+        f"{rules.partial_day_threshold:.0%} was missed counts as absent, any other as present",
+    }
+    limit = "or more" if rules.chronic_absence_inclusive else "is exceeded"
+    return (
+        f"School years {years}.",
+        "Attendance rate: 1 less days absent over days enrolled, where days enrolled are the "
+        "instructional days of the school's calendar within the student's enrollment; "
+        f"{day[rules.partial_day]}. Tardiness is not absence.",
+        f"Chronic absence: {rules.chronic_absence_threshold:.0%} of enrolled days {limit}. "
+        f"Any incident: the student took part as {listed(rules.incident_roles)}.",
+    )

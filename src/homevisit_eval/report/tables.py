@@ -1,0 +1,21 @@
+"""The numbered tables of a report. Each is safe to publish; `.frame` holds its numbers."""
+
+from __future__ import annotations
+
+from homevisit_eval.report.balance_tables import balance_before_and_after, baseline_equivalence
+from homevisit_eval.report.impact_tables import full_estimates, impacts, sensitivity_grid
+from homevisit_eval.report.method_tables import matching_specification, provenance, variables
+from homevisit_eval.report.sample_tables import sample_counts, sample_flow
+
+__all__ = [
+    "balance_before_and_after",
+    "baseline_equivalence",
+    "full_estimates",
+    "impacts",
+    "matching_specification",
+    "provenance",
+    "sample_counts",
+    "sample_flow",
+    "sensitivity_grid",
+    "variables",
+]

@@ -1,0 +1,12 @@
+"""Who enters a question: windows, eligibility, the comparison pool, and the flow."""
+
+from homevisit_eval.sample.analytic_sample import AnalyticSample
+from homevisit_eval.sample.flow import FlowStep, flow_adds_up
+from homevisit_eval.sample.select import select_sample
+
+__all__ = [
+    "AnalyticSample",
+    "FlowStep",
+    "flow_adds_up",
+    "select_sample",
+]

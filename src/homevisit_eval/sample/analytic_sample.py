@@ -1,0 +1,75 @@
+"""The analytic sample: candidates for matching, their baseline, and their outcomes apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.disclosure import shown_count
+from homevisit_eval.sample.flow import FlowStep
+
+__all__ = ["AnalyticSample"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class AnalyticSample:
+    """One row for each candidate student-year of a question, before matching.
+
+    Attributes
+    ----------
+    baseline : DataFrame, one row a candidate, index 0..n-1
+        ``unit_id``, ``school_year``, ``index_date`` (the first instructional day: what lies
+        before it is baseline, what follows is outcome), ``visited`` (0/1), ``grade``,
+        ``school_id``, ``grade_band``, ``visited_prior`` (yes / no / unknown) and the covariates.
+    outcomes : DataFrame, same index
+        One column an outcome of the question, missing where not observed, and
+        ``days_enrolled``.
+    covariates
+        For each grade band, the names of the covariates that are measured there.
+    question, design
+        What was asked.
+    flow
+        From all enrolled student-years to the candidates; the counts add up.
+    district, synthetic
+        Whose data these are, and whether they are synthetic.
+    notes
+        What a reader of a number made from this sample must know.
+    """
+
+    baseline: pd.DataFrame
+    outcomes: pd.DataFrame
+    covariates: Mapping[str, tuple[str, ...]]
+    question: Question
+    design: StudyDesign
+    flow: tuple[FlowStep, ...]
+    district: str = ""
+    synthetic: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def n_visited(self) -> int:
+        """Visited student-years."""
+        return int(self.baseline["visited"].sum())
+
+    @property
+    def n_comparison(self) -> int:
+        """Student-years that may be comparisons."""
+        return len(self.baseline) - self.n_visited
+
+    def __repr__(self) -> str:
+        """Show counts (under 10 as "<10") and column names, never rows."""
+        label = "synthetic data, " if self.synthetic else ""
+        return (
+            f"AnalyticSample({label}question {self.question.name!r}: {shown_count(self.n_visited)} "
+            f"visited and {shown_count(self.n_comparison)} possible comparison student-years;\n"
+            f"  outcomes {', '.join(self.question.outcomes)};\n"
+            f"  covariates {', '.join(sorted(set().union(*self.covariates.values())))})"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(repr(self))}</pre>"

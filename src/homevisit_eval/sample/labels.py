@@ -1,0 +1,74 @@
+"""School years and grades in words, for flow lines, notes and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["either", "grade_years_text", "grades_text", "school_year_text", "school_years_text"]
+
+GRADE_NAMES = {-2: "preschool", -1: "pre-kindergarten", 0: "kindergarten"}
+
+
+def school_year_text(school_year: int) -> str:
+    """Return a school year, named by its spring, as printed.
+
+    >>> school_year_text(2015), school_year_text(2000)
+    ('2014-15', '1999-00')
+    """
+    return f"{school_year - 1}-{school_year % 100:02d}"
+
+
+def school_years_text(school_years: Iterable[int]) -> str:
+    """Return school years as printed: a range if none is left out.
+
+    >>> school_years_text([2016, 2015, 2017]), school_years_text([2014, 2016])
+    ('2014-15 to 2016-17', '2013-14, 2015-16')
+    """
+    years = sorted(set(school_years))
+    if len(years) > 1 and years == list(range(years[0], years[-1] + 1)):
+        return f"{school_year_text(years[0])} to {school_year_text(years[-1])}"
+    return ", ".join(school_year_text(year) for year in years)
+
+
+def grades_text(grades: Iterable[int]) -> str:
+    """Return grades as printed: a range if none is left out.
+
+    >>> grades_text([1, 2, 3]), grades_text([0, 1, 2]), grades_text([3]), grades_text([3, 5])
+    ('grades 1-3', 'kindergarten, grades 1-2', 'grade 3', 'grades 3, 5')
+    """
+    wanted = sorted(set(grades))
+    named = [GRADE_NAMES[grade] for grade in wanted if grade in GRADE_NAMES]
+    numbers = [grade for grade in wanted if grade not in GRADE_NAMES]
+    if len(numbers) == 1:
+        named.append(f"grade {numbers[0]}")
+    elif numbers and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        named.append(f"grades {numbers[0]}-{numbers[-1]}")
+    elif numbers:
+        named.append(f"grades {', '.join(str(grade) for grade in numbers)}")
+    return ", ".join(named)
+
+
+def grade_years_text(grade_years: Iterable[tuple[int, int]]) -> str:
+    """Return pairs (school year, grade) as printed, grades with the same years together.
+
+    >>> grade_years_text([(2015, 3), (2016, 3), (2016, 4), (2016, 5)])
+    'grade 3 (2014-15 to 2015-16), grades 4-5 (2015-16)'
+    """
+    years: dict[int, list[int]] = {}
+    for school_year, grade in sorted(grade_years):
+        years.setdefault(grade, []).append(school_year)
+    grades: dict[tuple[int, ...], list[int]] = {}
+    for grade in sorted(years):
+        grades.setdefault(tuple(years[grade]), []).append(grade)
+    return ", ".join(
+        f"{grades_text(together)} ({school_years_text(same)})" for same, together in grades.items()
+    )
+
+
+def either(words: Sequence[str]) -> str:
+    """Join words with commas and a last "or".
+
+    >>> either(["FEP", "FEC", "EC"]), either(["FEP"])
+    ('FEP, FEC or EC', 'FEP')
+    """
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

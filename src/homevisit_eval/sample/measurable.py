@@ -1,0 +1,168 @@
+"""Whether the extracts hold what a question needs: errors that say what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.disclosure import shown_count
+from homevisit_eval.errors import DesignError, SourceError
+from homevisit_eval.sample.bands import GradeYear
+from homevisit_eval.sample.baseline import BASELINE_SOURCES, extract_of
+from homevisit_eval.sample.flow import FlowStep
+from homevisit_eval.sample.labels import either, grades_text, school_years_text
+
+if TYPE_CHECKING:
+    from homevisit_eval.panel import Panel
+
+__all__ = ["require_covariates", "require_groups", "require_outcomes", "require_years"]
+
+
+def require_years(panel: Panel, design: StudyDesign) -> None:
+    """Check that the panel has the design's years, the years before them, and its rules.
+
+    Raises
+    ------
+    DesignError
+        If it has not.
+    """
+    if panel.measurement != design.measurement:
+        raise DesignError(
+            "measurement: the panel was built with other rules of measurement than the design "
+            "has. Build it with build_panel(sources, design.measurement)."
+        )
+    table = panel.students.select("school_year").unique().collect("pandas").to_native()
+    there = {int(year) for year in table["school_year"]}
+    have = school_years_text(there) if there else "none"
+    lacking = sorted(set(design.school_years) - there)
+    if lacking:
+        raise DesignError(
+            f"school_years: the extracts have no enrollments in {school_years_text(lacking)}; "
+            f"they have {have}. Take these years out of the design, or add them to the extracts."
+        )
+    before = sorted({year - 1 for year in design.school_years} - there)
+    if before:
+        raise DesignError(
+            f"school_years: the baseline year {school_years_text(before)} is not in the extracts; "
+            f"they have {have}. Start the design one year later, or add the year before its first "
+            "to the extracts (all tables, and one grade below the study)."
+        )
+
+
+def require_covariates(
+    panel: Panel,
+    design: StudyDesign,
+    question: Question,
+    counts: pd.DataFrame,
+    measured: Mapping[GradeYear, tuple[str, ...]],
+) -> None:
+    """Check that every covariate of a question is measured for somebody.
+
+    Parameters
+    ----------
+    panel, design, question
+        Whose covariates.
+    counts : DataFrame, one row a grade-year
+        ``students`` (eligible) and in how many of them each covariate is not missing.
+    measured
+        What is measured in which grade-year.
+
+    Raises
+    ------
+    SourceError
+        If nobody is eligible, or a covariate, or the pretest of an outcome, is not measured.
+    """
+    if counts.empty:
+        raise SourceError(
+            f"enrollments: no student of {_place(design)} is eligible: enrolled on the first "
+            "instructional day and in the year before. Check student identifiers across years, "
+            "entry dates, and that the extracts reach one grade below the study."
+        )
+    baselines = [design.outcome(name).baseline for name in question.outcomes]
+    for covariate in design.covariates:
+        name = covariate.name
+        if covariate.where_measured:
+            nowhere = not any(name in names for names in measured.values())
+            if nowhere and name in baselines:
+                raise SourceError(_unmeasured(panel, design, name, "pretest"))
+        elif not int(counts[name].sum()):
+            raise SourceError(_unmeasured(panel, design, name, "covariate"))
+
+
+def require_outcomes(panel: Panel, question: Question, candidates: pd.DataFrame) -> None:
+    """Check that every outcome of a question is measured for somebody.
+
+    Raises
+    ------
+    SourceError
+        If an outcome is missing for all candidates.
+    """
+    for name in question.outcomes:
+        if not candidates[name].notna().any():
+            table = extract_of(name)
+            raise SourceError(
+                f"{_not_delivered(panel, name) or _recorded_for_none(table, name)} "
+                f"Take the outcome {name} out of question {question.name!r}, or deliver {table}."
+            )
+
+
+def require_groups(
+    design: StudyDesign, question: Question, candidates: pd.DataFrame, flow: Sequence[FlowStep]
+) -> None:
+    """Check that there are visited and comparison student-years.
+
+    Raises
+    ------
+    SourceError
+        If one of the groups is empty.
+    """
+    for group in ("visited", "comparison"):
+        if (candidates["contrast"] == group).any():
+            continue
+        first = getattr(flow[0], group)
+        programs = either(question.programs)
+        modes = either([mode.replace("_", " ") for mode in question.modes])
+        who = {
+            "visited": f"was visited before the school year under {programs} ({modes})",
+            "comparison": "may be a comparison student",
+        }[group]
+        raise SourceError(
+            f"visits: no candidate of question {question.name!r} in {_place(design)} {who}; "
+            f"of all enrolled student-years there {shown_count(first)} are in that group. Check "
+            "dates, programs and modes of the visits, the years and grades of the design, and "
+            "the sample flow of a wider question."
+        )
+
+
+def _unmeasured(panel: Panel, design: StudyDesign, name: str, what: str) -> str:
+    column = BASELINE_SOURCES[name].column
+    table = extract_of(column)
+    reason = _not_delivered(panel, column) or (
+        f"{table}: the {what} {name} is missing for every eligible student of {_place(design)}."
+    )
+    return (
+        f"{reason} Take the {what} {name} out of the design, or deliver {table} with the year "
+        "before the study."
+    )
+
+
+def _recorded_for_none(table: str, name: str) -> str:
+    return f"{table}: the outcome {name} is recorded for no candidate of the question."
+
+
+def _not_delivered(panel: Panel, column: str) -> str:
+    """Return the panel's sentence on why it has no such measure; empty if there is none."""
+    table = extract_of(column)
+    starts = (
+        f"{table} was not delivered",
+        f"{table}.csv was not delivered",
+        f"{table} has no {column}:",
+    )
+    return next((sentence for sentence in panel.missing if sentence.startswith(starts)), "")
+
+
+def _place(design: StudyDesign) -> str:
+    return f"{grades_text(design.grades)}, {school_years_text(design.school_years)}"

@@ -1,0 +1,125 @@
+"""What a reader of a number made from a sample must know: sentences, with counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.disclosure import shown_count
+from homevisit_eval.sample.bands import GradeYear
+from homevisit_eval.sample.labels import either, grade_years_text, school_year_text
+
+__all__ = ["sample_notes"]
+
+
+def sample_notes(
+    design: StudyDesign,
+    question: Question,
+    rows: pd.DataFrame,
+    measured: Mapping[GradeYear, tuple[str, ...]],
+    first_visits: int | None,
+) -> tuple[str, ...]:
+    """Return the notes of a sample.
+
+    Parameters
+    ----------
+    design, question
+        What was asked.
+    rows : DataFrame, one row a candidate
+        With its visit flags, household and outcomes.
+    measured
+        Grade-years with eligible students, and the covariates measured there.
+    first_visits
+        The first school year to which a visit of the extracts belongs.
+    """
+    return (
+        *_pool_notes(question, rows[rows["contrast"] == "comparison"]),
+        *_household_note(rows),
+        *_prior_visit_note(design, first_visits),
+        *_measured_notes(design, measured),
+        *_outcome_notes(question, rows),
+    )
+
+
+def _pool_notes(question: Question, comparison: pd.DataFrame) -> list[str]:
+    attempted = int((comparison["attempted"] == 1).sum())
+    later = int((comparison["visited_later"] == 1).sum())
+    notes = []
+    if question.pool == "never_visited_that_year":
+        notes.append(
+            "Comparison students were chosen by what happened later (never visited that year): "
+            "this biases the comparison, and is shown beside the main row only to say how much."
+        )
+    if question.comparison_schools == "outside_program":
+        notes.append(
+            "Comparison students are only from schools that did not take part in "
+            f"{either(question.programs)} that year."
+        )
+    if attempted:
+        notes.append(
+            f"{shown_count(attempted)} possible comparison student-years had a visit before the "
+            "year that was attempted and not completed; they stay in the pool."
+        )
+    if later:
+        notes.append(
+            f"{shown_count(later)} possible comparison student-years were visited later in the "
+            "year; that is part of what happens without a visit before it."
+        )
+    return notes
+
+
+def _household_note(rows: pd.DataFrame) -> list[str]:
+    if rows["household_id"].notna().any():
+        return []
+    return ["Households are not known: a sibling of a visited student may be a comparison student."]
+
+
+def _prior_visit_note(design: StudyDesign, first_visits: int | None) -> list[str]:
+    unknown = [
+        year
+        for year in sorted(design.school_years)
+        if first_visits is not None and year - 1 < first_visits
+    ]
+    if not unknown or first_visits is None:
+        return []
+    years = ", ".join(school_year_text(year - 1) for year in unknown)
+    return [
+        f"Visits are recorded from {school_year_text(first_visits)} on: whether a student was "
+        f"visited in the baseline year {years} is unknown."
+    ]
+
+
+def _measured_notes(
+    design: StudyDesign, measured: Mapping[GradeYear, tuple[str, ...]]
+) -> list[str]:
+    notes = []
+    for covariate in design.covariates:
+        if covariate.where_measured:
+            here = [key for key, names in measured.items() if covariate.name in names]
+            where = f"in {grade_years_text(here)}" if here else "in no grade and year"
+            notes.append(
+                f"{covariate.label}: measured {where}; it is a covariate there only, and not "
+                "missing elsewhere."
+            )
+    wanted = [(year, grade) for year in design.school_years for grade in design.grades]
+    empty = [key for key in wanted if key not in measured]
+    if empty:
+        notes.append(
+            f"No student is eligible in {grade_years_text(empty)}; the extracts must reach one "
+            "year before the study and one grade below it."
+        )
+    return notes
+
+
+def _outcome_notes(question: Question, rows: pd.DataFrame) -> list[str]:
+    notes = []
+    observed = rows.groupby(["school_year", "grade"])[list(question.outcomes)].count()
+    for name in question.outcomes:
+        none: Sequence[GradeYear] = [
+            (int(year), int(grade)) for year, grade in observed.index[observed[name] == 0]
+        ]
+        if none:
+            notes.append(f"The outcome {name} is observed for nobody in {grade_years_text(none)}.")
+    return notes

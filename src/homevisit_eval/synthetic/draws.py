@@ -1,0 +1,164 @@
+"""Random numbers with fixed keys, and distributions drawn by inversion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaln, ndtri
+
+__all__ = [
+    "Draw",
+    "Draws",
+    "beta_binomial_at_most",
+    "beta_binomial_quantile",
+    "negative_binomial_quantile",
+    "normal",
+]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class Draw(IntEnum):
+    """What a stream of random numbers is for; a number once given is never changed."""
+
+    SCHOOLS = 1
+    SCHOOL_YEARS = 2
+    PARTICIPATION = 3
+    CALENDAR = 4
+    ROSTER_FORWARD = 5
+    NEW_STUDENTS = 6
+    HOUSEHOLDS = 7
+    SPELLS = 8
+    CHARACTERISTICS = 9
+    EARLIER_YEAR = 10
+    SUMMER_VISITS = 11
+    ATTENDANCE = 12
+    ABSENCE_DAYS = 13
+    INCIDENTS = 14
+    INCIDENT_ROWS = 15
+    ASSESSMENTS = 16
+    YEAR_VISITS = 17
+    VISIT_ROWS = 18
+    STAFF = 19
+    ROSTERS = 20
+    SURVEYS = 21
+    TARDIES = 22
+    ABSENCE_DATES = 23
+    INCIDENT_DAYS = 24
+    TEST_TAKING = 25
+
+
+OUTCOME_NOISE = (Draw.ATTENDANCE, Draw.INCIDENTS, Draw.ASSESSMENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The random numbers of one simulated district.
+
+    Parameters
+    ----------
+    seed
+        The district's seed.
+    redraw_from
+        School year from which the noise of outcomes is drawn anew; 0 for never. Everything
+        before it, and who is visited before that year, stays as it was.
+    replication
+        Which new noise: an integer from 1 on.
+    """
+
+    seed: int
+    redraw_from: int = 0
+    replication: int = 0
+
+    def stream(self, draw: Draw, school_year: int = 0) -> np.random.Generator:
+        """Return a new generator for one purpose and one school year.
+
+        A purpose's numbers depend on the seed, the purpose and the year only, so that
+        another table, or leaving one out, changes no other.
+        """
+        key = [self.seed, int(draw), school_year]
+        if draw in OUTCOME_NOISE and 0 < self.redraw_from <= school_year:
+            key.append(self.replication)
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def normal(stream: np.random.Generator, size: int | tuple[int, ...]) -> Floats:
+    """Return standard normal deviates of the given shape, each from one uniform number."""
+    uniform = np.clip(stream.random(size), 1e-15, 1 - 1e-15)
+    return np.asarray(ndtri(uniform), dtype=np.float64)
+
+
+def beta_binomial_quantile(
+    uniform: Floats, trials: Integers, mean: Floats, precision: float
+) -> Integers:
+    """Return the smallest k whose beta-binomial distribution function reaches `uniform`.
+
+    Parameters
+    ----------
+    uniform
+        Shape (n,), numbers in [0, 1).
+    trials
+        Shape (n,), numbers of trials.
+    mean
+        Shape (n,), the mean of the beta distribution, strictly between 0 and 1.
+    precision
+        The sum of the beta distribution's two parameters.
+    """
+    first = mean * precision
+    second = (1 - mean) * precision
+    mass = np.exp(betaln(first, second + trials) - betaln(first, second))
+    result = np.zeros(len(uniform), dtype=np.int64)
+    rows = np.flatnonzero((uniform > mass) & (trials > 0))
+    u, n, a, b, p = uniform[rows], trials[rows], first[rows], second[rows], mass[rows]
+    below, k = p.copy(), 0
+    while rows.size:
+        p = p * (n - k) / (k + 1) * (a + k) / (b + n - k - 1)
+        below, k = below + p, k + 1
+        result[rows] = k
+        go = (u > below) & (k < n)
+        if not go.all():
+            rows, u, n, a, b, p, below = (x[go] for x in (rows, u, n, a, b, p, below))
+    return result
+
+
+def beta_binomial_at_most(largest: int, trials: Integers, mean: Floats, precision: float) -> Floats:
+    """Return P(X <= k) for k = 0..`largest` of beta-binomial counts: shape (largest + 1, n)."""
+    first = mean * precision
+    second = (1 - mean) * precision
+    mass = np.exp(betaln(first, second + trials) - betaln(first, second))
+    result = np.empty((largest + 1, len(mean)))
+    result[0] = mass
+    for k in range(largest):
+        rest = np.maximum(trials - k, 0)
+        mass = mass * rest / (k + 1) * (first + k) / np.maximum(second + rest - 1, 1e-9)
+        result[k + 1] = result[k] + mass
+    return result
+
+
+def negative_binomial_quantile(uniform: Floats, mean: Floats, shape: float) -> Integers:
+    """Return the smallest k whose negative binomial distribution function reaches `uniform`.
+
+    Parameters
+    ----------
+    uniform, mean
+        Shape (n,).
+    shape
+        The gamma shape: the variance is ``mean + mean**2 / shape``.
+    """
+    mass = (1 + mean / shape) ** -shape
+    ratio = mean / (mean + shape)
+    result = np.zeros(len(uniform), dtype=np.int64)
+    rows = np.flatnonzero(uniform > mass)
+    u, r, p = uniform[rows], ratio[rows], mass[rows]
+    below, k = p.copy(), 0
+    while rows.size and k < 60:
+        p = p * (shape + k) / (k + 1) * r
+        below, k = below + p, k + 1
+        result[rows] = k
+        go = u > below
+        rows, u, r, p, below = (x[go] for x in (rows, u, r, p, below))
+    return result

@@ -1,0 +1,173 @@
+"""Staff, their schools over the years, and the classes they teach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from homevisit_eval.synthetic.draws import Draw, Draws
+from homevisit_eval.synthetic.enrollment import Enrollment
+from homevisit_eval.synthetic.schools import GRADES, LOWEST_GRADE, Schools
+
+__all__ = ["StaffYear", "Teaching", "roster_table", "staff_ids", "staff_table", "staff_years"]
+
+CLASS_SIZE = 23
+LEAVES, MOVES = 0.11, 0.05
+ROLES = np.array(["teacher", "aide", "counselor", "administrator", "other"], dtype=object)
+OTHER_STAFF = (1, 1, 2, 3, 4)  # roles of the staff that every school has besides teachers
+MOST_EXPERIENCE = 25
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StaffYear:
+    """Everyone on staff in one school year, shape (t,) each, and classes.
+
+    Parameters
+    ----------
+    person
+        Number of the person, the same in every year.
+    cell
+        ``school * slots + slot``: slots are the 11 grades, then the other posts.
+    experience
+        Years.
+    """
+
+    person: Integers
+    cell: Integers
+    experience: Integers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teaching:
+    """The class teacher and the visiting partner of each student-year, numbers of persons."""
+
+    teacher: Integers
+    partner: Integers
+
+
+SLOTS = GRADES + len(OTHER_STAFF)
+
+
+def _posts(schools: Schools, roll: Enrollment) -> Integers:
+    """Return the number of posts of each cell, shape (S * SLOTS,)."""
+    count = np.zeros((len(schools.ids), GRADES), dtype=np.int64)
+    np.add.at(count, (roll.school, roll.grade - LOWEST_GRADE), 1)
+    classes = np.where(count > 0, np.maximum(np.rint(count / CLASS_SIZE), 1), 0)
+    others = np.ones((len(schools.ids), len(OTHER_STAFF)))
+    return np.concatenate([classes, others], axis=1).astype(np.int64).ravel()
+
+
+def _rank_within(cell: Integers) -> Integers:
+    """Return 0, 1, 2 ... within each run of equal cells (sorted)."""
+    start = np.searchsorted(cell, cell, side="left")
+    return np.arange(len(cell)) - start
+
+
+def staff_years(schools: Schools, rolls: list[Enrollment], draws: Draws) -> list[StaffYear]:
+    """Return the staff of every year: most stay, some leave or move, the new fill the posts."""
+    result: list[StaffYear] = []
+    people = 0
+    for roll in rolls:
+        posts = _posts(schools, roll)
+        stream = draws.stream(Draw.STAFF, roll.school_year)
+        person, cell, experience = (np.empty(0, np.int64) for _ in range(3))
+        if result:
+            last = result[-1]
+            u_stay, u_where = stream.random((2, len(last.person)))
+            stays = u_stay >= LEAVES
+            moves = stays & (u_stay < LEAVES + MOVES)
+            cell = last.cell.copy()
+            slot = cell % SLOTS
+            other = np.floor(u_where * len(schools.ids)).astype(np.int64) * SLOTS + slot
+            cell = np.where(moves & (posts[other] > 0), other, cell)
+            order = np.lexsort((last.person[stays], cell[stays]))
+            person, cell = last.person[stays][order], cell[stays][order]
+            experience = last.experience[stays][order] + 1
+            kept = _rank_within(cell) < posts[cell] + (cell % SLOTS < GRADES)
+            person, cell, experience = person[kept], cell[kept], experience[kept]
+        free = np.maximum(posts - np.bincount(cell, minlength=len(posts)), 0)
+        hired = np.repeat(np.arange(len(posts)), free)
+        u_years = stream.random(len(hired))
+        person = np.concatenate([person, people + np.arange(len(hired))])
+        years = np.floor(MOST_EXPERIENCE * u_years**2).astype(np.int64)
+        experience = np.concatenate([experience, years])
+        cell = np.concatenate([cell, hired])
+        order = np.lexsort((person, cell))
+        result.append(StaffYear(person[order], cell[order], experience[order]))
+        people += len(hired)
+    return result
+
+
+def assign_classes(staff: StaffYear, roll: Enrollment, draws: Draws) -> Teaching:
+    """Give each student a class teacher of the first school and grade, and the pair's partner."""
+    u_class, u_partner = draws.stream(Draw.ROSTERS, roll.school_year).random((2, len(roll.student)))
+    cell = roll.school * SLOTS + roll.grade - LOWEST_GRADE
+    start = np.searchsorted(staff.cell, cell, side="left")
+    count = np.searchsorted(staff.cell, cell, side="right") - start
+    teacher = start + np.floor(u_class * count).astype(np.int64)
+    school_start = np.searchsorted(staff.cell, roll.school * SLOTS, side="left")
+    school_count = np.searchsorted(staff.cell, (roll.school + 1) * SLOTS, side="left") - school_start
+    step = 1 + np.floor(u_partner * (school_count - 1)).astype(np.int64)
+    partner = school_start + (teacher - school_start + step) % school_count
+    return Teaching(staff.person[teacher], staff.person[partner])
+
+
+def staff_ids(years: list[StaffYear]) -> NDArray[np.object_]:
+    """Return identifiers of all persons: T0001 and so on."""
+    count = max(int(year.person.max()) for year in years) + 1
+    width = max(4, len(str(count)))
+    return np.array([f"T{number:0{width}d}" for number in range(1, count + 1)], dtype=object)
+
+
+def staff_table(
+    years: list[StaffYear],
+    school_years: tuple[int, ...],
+    schools: Schools,
+    ids: NDArray[np.object_],
+) -> pd.DataFrame:
+    """Return one row per person and school year."""
+    roles = np.array([0] * GRADES + list(OTHER_STAFF))
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "staff_id": ids[staff.person],
+                    "school_id": schools.ids[staff.cell // SLOTS],
+                    "school_year": school_year,
+                    "role": ROLES[roles[staff.cell % SLOTS]],
+                    "experience_years": staff.experience,
+                }
+            )
+            for staff, school_year in zip(years, school_years, strict=True)
+        ],
+        ignore_index=True,
+    )
+
+
+def roster_table(
+    rolls: list[Enrollment],
+    teaching: list[Teaching],
+    schools: Schools,
+    ids: NDArray[np.object_],
+    teacher_ids: NDArray[np.object_],
+) -> pd.DataFrame:
+    """Return one row per student-year: the class teacher at the first school."""
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "student_id": ids[roll.student],
+                    "staff_id": teacher_ids[classes.teacher],
+                    "school_id": schools.ids[roll.school],
+                    "school_year": roll.school_year,
+                }
+            )
+            for roll, classes in zip(rolls, teaching, strict=True)
+        ],
+        ignore_index=True,
+    )

@@ -1,0 +1,221 @@
+"""The rules of the sample once more, row by row and without an engine, to compare with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.panel import Panel
+
+__all__ = ["Expected", "expected_sample"]
+
+Key = tuple[str, int]
+PROGRAM_COLUMNS = {"FEP": "fep", "FEC": "fec", "EC": "early_childhood"}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Why each student-year leaves, in which group, and what the candidates' rows hold."""
+
+    reasons: Counter[tuple[str, str]]
+    baseline: dict[Key, dict[str, Any]]
+    outcomes: dict[Key, dict[str, Any]]
+
+    @property
+    def answerable(self) -> bool:
+        """Whether both groups have candidates, and every outcome is observed for somebody."""
+        both = len({row["visited"] for row in self.baseline.values()}) == 2
+        names = {name for row in self.outcomes.values() for name in row}
+        return both and all(
+            any(row[name] is not None for row in self.outcomes.values()) for name in names
+        )
+
+
+def _known(value: Any) -> bool:
+    return value is not None and not pd.isna(value)
+
+
+class _Panel:
+    """The panel's tables as dictionaries."""
+
+    def __init__(self, panel: Panel) -> None:
+        self.rows: dict[Key, dict[str, Any]] = {
+            (row["student_id"], row["school_year"]): row
+            for row in panel.to_pandas("students").to_dict("records")
+        }
+        self.schools = {
+            (row["school_id"], row["school_year"]): row
+            for row in panel.schools.collect("pandas").to_native().to_dict("records")
+        }
+        self.visits: dict[Key, list[dict[str, Any]]] = {}
+        for row in panel.visits.collect("pandas").to_native().to_dict("records"):
+            self.visits.setdefault((row["student_id"], row["school_year"]), []).append(row)
+
+    def before(self, key: Key, completed: int = 1) -> list[dict[str, Any]]:
+        first = self.rows[key]["first_instructional_day"]
+        found = self.visits.get(key, [])
+        return [v for v in found if v["completed"] == completed and v["date"] < first]
+
+    def group(self, key: Key, question: Question) -> str:
+        before = self.before(key)
+        if any(v["program"] in question.programs and v["mode"] in question.modes for v in before):
+            return "visited"
+        return "neither" if before else "comparison"
+
+
+def expected_sample(panel: Panel, design: StudyDesign, question: Question) -> Expected:
+    """Return what `select_sample` must find."""
+    data = _Panel(panel)
+    keys = [
+        key
+        for key, row in data.rows.items()
+        if key[1] in design.school_years and row["grade"] in design.grades
+    ]
+    reasons = {key: _ineligible(data, key, design) for key in keys}
+    measured = _measured(data, [key for key in keys if not reasons[key]], design)
+    homes = {
+        (row["household_id"], key[1])
+        for key, row in data.rows.items()
+        if _known(row["household_id"]) and data.group(key, question) == "visited"
+    }
+    first = min((year for _, year in data.visits), default=None)
+    expected = Expected(Counter(), {}, {})
+    for key in keys:
+        reason = (
+            reasons[key]
+            or _out_of_contrast(data, key, question, homes)
+            or _incomplete(data, key, design, question, measured)
+        )
+        expected.reasons[reason, data.group(key, question)] += 1
+        if not reason:
+            here = measured[key[1], data.rows[key]["grade"]]
+            expected.baseline[key] = _baseline(data, key, design, question, here, first)
+            expected.outcomes[key] = _outcomes(data, key, design, question)
+    return expected
+
+
+def _ineligible(data: _Panel, key: Key, design: StudyDesign) -> str:
+    student, year = key
+    if not _known(data.rows[key]["school_id"]):
+        return "not_at_time_zero"
+    prior = data.rows.get((student, year - 1))
+    if prior is None:
+        return "not_in_baseline_year"
+    if prior["days_enrolled"] < design.eligibility.min_days_enrolled_prior:
+        return "few_days_in_baseline_year"
+    return ""
+
+
+def _out_of_contrast(
+    data: _Panel, key: Key, question: Question, homes: set[tuple[str, int]]
+) -> str:
+    row, group = data.rows[key], data.group(key, question)
+    if group == "neither":
+        named = any(v["program"] in question.programs for v in data.before(key))
+        return "other_mode" if named else "other_program"
+    if group == "visited":
+        return ""
+    if question.pool == "never_visited_that_year" and any(
+        v["completed"] for v in data.visits.get(key, [])
+    ):
+        return "visited_later"
+    if (row["household_id"], key[1]) in homes:
+        return "sibling"
+    place = data.schools[row["school_id"], key[1]]
+    takes_part = any(place[PROGRAM_COLUMNS[program]] for program in question.programs)
+    if question.comparison_schools == "outside_program" and takes_part:
+        return "program_school"
+    return ""
+
+
+def _value(data: _Panel, key: Key, name: str) -> Any:
+    student, year = key
+    row, prior = data.rows[key], data.rows[student, year - 1]
+    place = data.schools.get((row["school_id"], year - 1), {})
+    special = {
+        "female": lambda: float(row["sex"] == "female") if _known(row["sex"]) else None,
+        "race_ethnicity": lambda: row["race_ethnicity"],
+        "age_for_grade": lambda: row["age_for_grade"],
+        "mobile_prior": lambda: float(prior["schools_attended"] > 1),
+        "school_attendance_prior": lambda: place.get("mean_attendance"),
+        "school_incident_rate_prior": lambda: place.get("incident_rate"),
+        "school_at_risk_prior": lambda: place.get("at_risk_share"),
+    }
+    value = special[name]() if name in special else prior[name.removesuffix("_prior")]
+    return value if _known(value) else None
+
+
+def _measured(
+    data: _Panel, eligible: list[Key], design: StudyDesign
+) -> dict[tuple[int, int], set[str]]:
+    groups: dict[tuple[int, int], list[Key]] = {}
+    for key in eligible:
+        groups.setdefault((key[1], data.rows[key]["grade"]), []).append(key)
+    return {
+        group: {
+            covariate.name
+            for covariate in design.covariates
+            if not covariate.where_measured
+            or 2 * sum(_value(data, key, covariate.name) is not None for key in members)
+            >= len(members)
+        }
+        for group, members in groups.items()
+    }
+
+
+def _incomplete(
+    data: _Panel,
+    key: Key,
+    design: StudyDesign,
+    question: Question,
+    measured: dict[tuple[int, int], set[str]],
+) -> str:
+    here = measured[key[1], data.rows[key]["grade"]]
+    baselines = {design.outcome(name).baseline for name in question.outcomes}
+    for covariate in design.covariates:
+        if covariate.where_measured and covariate.name in baselines - here:
+            return "no_pretest"
+    for covariate in design.covariates:
+        if covariate.name in here and _value(data, key, covariate.name) is None:
+            return f"missing_{covariate.name}"
+    return ""
+
+
+def _baseline(
+    data: _Panel,
+    key: Key,
+    design: StudyDesign,
+    question: Question,
+    here: set[str],
+    first: int | None,
+) -> dict[str, Any]:
+    student, year = key
+    row = data.rows[key]
+    prior_visits = data.visits.get((student, year - 1), [])
+    before = "yes" if any(v["completed"] for v in prior_visits) else "no"
+    absent = {covariate.name for covariate in design.covariates} - here
+    names = [covariate.name for covariate in design.covariates]
+    names += [design.outcome(name).baseline for name in question.outcomes]
+    return {
+        "index_date": row["first_instructional_day"],
+        "visited": int(data.group(key, question) == "visited"),
+        "grade": row["grade"],
+        "school_id": row["school_id"],
+        "visited_prior": "unknown" if first is None or year - 1 < first else before,
+        **{name: None if name in absent else _value(data, key, name) for name in names},
+    }
+
+
+def _outcomes(data: _Panel, key: Key, design: StudyDesign, question: Question) -> dict[str, Any]:
+    row = data.rows[key]
+    values = {"days_enrolled": row["days_enrolled"]}
+    for name in question.outcomes:
+        long = design.outcome(name).scale == "fraction" or name == "chronic_absence"
+        needed = design.eligibility.min_days_enrolled if long else 1
+        enough = row["days_enrolled"] >= needed and _known(row[name])
+        values[name] = row[name] if enough else None
+    return values

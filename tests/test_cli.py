@@ -1,0 +1,190 @@
+"""The commands as processes: exit status, what is printed where, and what is left on disk."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = Path(sys.executable).with_name(
+    "homevisit-eval.exe" if os.name == "nt" else "homevisit-eval"
+)
+DATA = ROOT / "data" / "synthetic"
+DESIGN = ROOT / "study.toml"
+
+
+def call(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(COMMAND), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=cwd,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
+    )
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "result"
+    done = call("run", DATA, "--design", DESIGN, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert str(out / "report.html") in done.stdout
+    return out
+
+
+def test_run_writes_report_tables_figures_and_manifest(result: Path) -> None:
+    tables = {path.stem for path in (result / "tables").glob("*.csv")}
+    assert {"T1", "T2", "F1", "A3", "A8", "B1", "B10"} <= {name.split("_")[0] for name in tables}
+    for figure in ("F1", "F2", "FA1"):
+        assert list((result / "figures").glob(f"{figure}*.svg"))
+        assert list((result / "figures").glob(f"{figure}*.png"))
+    manifest = json.loads((result / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["synthetic"] is True
+    assert manifest["seed"] == 1
+    assert manifest["design"]["checksum"]
+    assert len(manifest["inputs"]) >= 10
+    assert "report.html" in manifest["outputs"]
+
+
+def test_a_second_run_gives_the_same_numbers_and_bytes(result: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    done = call("run", DATA, "--design", DESIGN, "--out", again, "--compare", result)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no number differs" in done.stdout
+    manifests = [
+        json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        for folder in (result, again)
+    ]
+    assert manifests[0]["outputs"] == manifests[1]["outputs"]
+
+
+def test_compare_names_the_number_that_differs(result: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(result, old)
+    path = old / "tables" / "T1.csv"
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.reader(lines))
+    column = rows[0].index("estimate")
+    rows[1][column] = repr(float(rows[1][column]) + 1e-6)
+    with path.open("w", encoding="utf-8", newline="") as lines:
+        csv.writer(lines, lineterminator="\n").writerows(rows)
+    done = call(
+        "run", DATA, "--design", DESIGN, "--out", old, "--compare", old
+    )
+    assert done.returncode == 5
+    assert "1 places differ" in done.stdout
+    assert "T1, line 2, column estimate" in done.stdout
+
+
+def test_compare_with_a_folder_that_is_no_result(tmp_path: Path) -> None:
+    done = call("run", DATA, "--design", DESIGN, "--out", tmp_path / "x", "--compare", tmp_path)
+    assert done.returncode == 6
+    assert "nothing to compare with" in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "chapter.txt").write_text("years of work", encoding="utf-8")
+    done = call("run", DATA, "--design", DESIGN, "--out", precious)
+    assert done.returncode == 6
+    assert "is not replaced" in done.stderr
+    assert [path.name for path in precious.iterdir()] == ["chapter.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_no_permission_is_said_with_the_path(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    done = call("simulate", "--out", locked / "district")
+    assert done.returncode == 6
+    assert str(locked) in done.stderr
+
+
+def test_wrong_arguments_exit_2() -> None:
+    done = call("run", DATA, "--desing", DESIGN, "--out", "x")
+    assert done.returncode == 2
+    assert "--desing" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert call("evaluate").returncode == 2
+
+
+def test_a_missing_data_folder_exits_3(tmp_path: Path) -> None:
+    done = call("run", tmp_path / "nowhere", "--design", DESIGN, "--out", tmp_path / "x")
+    assert done.returncode == 3
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_misspelled_design_exits_3_with_the_nearest_spelling(tmp_path: Path) -> None:
+    wrong = tmp_path / "study.toml"
+    text = DESIGN.read_text(encoding="utf-8").replace("school_years", "school_year", 1)
+    wrong.write_text(text, encoding="utf-8")
+    done = call("run", DATA, "--design", wrong, "--out", tmp_path / "x")
+    assert done.returncode == 3
+    assert "school_years" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_lists_problems_and_exits_3(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(DATA, broken)
+    lines = (broken / "students.csv").read_text(encoding="utf-8").splitlines()
+    lines.append(lines[1])
+    (broken / "students.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = call("check", broken)
+    assert done.returncode == 3
+    assert "students.csv" in done.stdout
+    assert lines[1].split(",")[0] not in done.stdout + done.stderr
+    assert call("check", DATA).returncode == 0
+
+
+def test_init_writes_a_design_that_reads_back(tmp_path: Path) -> None:
+    done = call("init", tmp_path / "project")
+    assert done.returncode == 0, done.stderr
+    written = tmp_path / "project" / "study.toml"
+    assert written.read_text(encoding="utf-8") == DESIGN.read_text(encoding="utf-8")
+    assert "scale_score" in (tmp_path / "project" / "data-dictionary.md").read_text("utf-8")
+    assert call("init", tmp_path / "project").returncode == 6
+
+
+def test_simulate_refuses_an_unknown_preset(tmp_path: Path) -> None:
+    done = call("simulate", "--preset", "huge", "--out", tmp_path / "d")
+    assert done.returncode == 3
+    assert "small" in done.stderr
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="interrupting a process differs on Windows")
+def test_an_interrupted_run_exits_130_and_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [str(COMMAND), "run", str(DATA), "--design", str(DESIGN), "--out", str(tmp_path / "x")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_has_help() -> None:
+    for command in ("init", "simulate", "check", "run", "demo"):
+        done = call(command, "--help")
+        assert done.returncode == 0
+        assert "--help" in done.stdout

@@ -1,0 +1,308 @@
+"""A design made in Python: what is allowed, and what is said about what is not."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import pytest
+
+from homevisit_eval.design import (
+    BASELINE_COLUMNS,
+    OUTCOME_COLUMNS,
+    Covariate,
+    DifferenceInMeans,
+    Eligibility,
+    FixedEffects,
+    Measurement,
+    NearestNeighbor,
+    NoMatching,
+    Outcome,
+    Question,
+    StudyDesign,
+    Variation,
+    design_checksum,
+    read_design,
+)
+from homevisit_eval.design.questions import OUTCOME_SCALES
+from homevisit_eval.errors import DesignError
+
+ROOT = Path(__file__).parents[1]
+
+ATTENDANCE = Outcome(
+    "attendance_rate",
+    label="Attendance rate",
+    domain="student behavior",
+    scale="fraction",
+    unit="percent",
+    beneficial="higher",
+    baseline="attendance_rate_prior",
+)
+QUESTION = Question("summer", label="Summer visits", role="primary", outcomes=("attendance_rate",))
+DESIGN = StudyDesign(
+    format=1,
+    title="A study",
+    school_years=(2015,),
+    grades=(1, 2),
+    covariates=(Covariate("attendance_rate_prior", "Attendance", squared=True),),
+    outcomes=(ATTENDANCE,),
+    questions=(QUESTION,),
+)
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    assert DESIGN.matching == NearestNeighbor(
+        distance="linear_propensity_score",
+        caliper=0.2,
+        exact=("school_year", "grade", "visited_prior"),
+        ties="row",
+    )
+    assert DESIGN.model == FixedEffects(
+        absorb=("school_year", "grade"), cluster="school_id", covariance="CR2"
+    )
+    assert DESIGN.eligibility == Eligibility(min_days_enrolled_prior=20, min_days_enrolled=20)
+    assert QUESTION.programs == ("FEP", "FEC")
+    assert QUESTION.pool == "not_visited_before_year"
+    assert DESIGN.measurement.partial_day == "fraction"
+    assert not DESIGN.measurement.chronic_absence_inclusive
+    assert DESIGN.confidence_level == 0.95
+
+
+def test_designs_are_frozen_and_hashable() -> None:
+    with pytest.raises(FrozenInstanceError):
+        DESIGN.title = "Another"  # type: ignore[misc]
+    assert hash(DESIGN) == hash(replace(DESIGN))
+
+
+def test_outcomes_and_questions_are_found_by_name() -> None:
+    assert DESIGN.outcome("attendance_rate") is ATTENDANCE
+    assert DESIGN.question("summer") is QUESTION
+    with pytest.raises(DesignError, match="Did you mean 'attendance_rate'"):
+        DESIGN.outcome("atendance_rate")
+    with pytest.raises(DesignError, match="question must be one of 'summer'"):
+        DESIGN.question("winter")
+
+
+def test_a_whole_number_is_the_same_as_a_fraction() -> None:
+    assert isinstance(NearestNeighbor(caliper=1).caliper, float)
+    whole = replace(DESIGN, matching=NearestNeighbor(caliper=1))
+    fraction = replace(DESIGN, matching=NearestNeighbor(caliper=1.0))
+    assert design_checksum(whole) == design_checksum(fraction)
+
+
+@pytest.mark.parametrize(
+    "caliper", [0, -0.2, True, float("nan"), float("inf"), "0.2", None, "None"]
+)
+def test_a_caliper_is_a_number_above_0_or_none(caliper: object) -> None:
+    with pytest.raises(DesignError, match='caliper must be a number above 0, or "none"'):
+        NearestNeighbor(caliper=caliper)  # type: ignore[arg-type]
+    assert NearestNeighbor(caliper="none").caliper == "none"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: NearestNeighbor(ties="rows"),
+            r"ties must be one of 'row', 'matchit'; it is 'rows'",
+        ),
+        (lambda: NearestNeighbor(exact=["grade"]), r"exact must be a list of values \(a tuple"),
+        (lambda: NearestNeighbor(exact="grade"), r"exact must be a list of values"),
+        (lambda: NearestNeighbor(exact=("grade", "grade")), r"exact holds 'grade' more than once"),
+        (lambda: NoMatching(method="none"), r"method must be one of 'no_matching'"),
+        (lambda: FixedEffects(covariance="cr2"), r"'CR1', 'CR2'; it is 'cr2'. Did you mean 'CR2'"),
+        (lambda: FixedEffects(cluster="school"), r"Did you mean 'school_id'"),
+        (lambda: DifferenceInMeans(cluster="x"), r"cluster must be one of"),
+        (lambda: Eligibility(min_days_enrolled=0), r"must be between 1 and 366; it is 0"),
+        (lambda: Eligibility(min_days_enrolled=1.5), r"must be a whole number; it is 1.5"),
+        (lambda: Eligibility(min_days_enrolled=True), r"must be a whole number; it is true"),
+        (lambda: Measurement(partial_day_threshold=1.2), r"must be between 0 and 1; it is 1.2"),
+        (lambda: Measurement(chronic_absence_threshold=float("nan")), r"must be between 0 and 1"),
+        (lambda: Measurement(chronic_absence_inclusive=1), r"must be true or false; it is 1"),
+        (lambda: Measurement(incident_roles=("victims",)), r"Did you mean 'victim'"),
+        (lambda: Measurement(incident_roles=()), r"incident_roles must hold at least one value"),
+        (lambda: Measurement(serious_behaviors=("weapons",)), r"Did you mean 'weapon'"),
+        (
+            lambda: Measurement(partial_day_by_year=((2015, "fraction"), (2015, "fraction"))),
+            r"partial_day_by_year holds 2015 more than once",
+        ),
+        (
+            lambda: Measurement(partial_day_by_year=((2015,),)),
+            r"partial_day_by_year\[0\] must hold exactly two values",
+        ),
+        (lambda: replace(QUESTION, name="Summer visits"), r"only lower-case letters"),
+        (lambda: replace(QUESTION, name="../x"), r"only lower-case letters"),
+        (lambda: replace(QUESTION, label=" "), r"label must not be empty"),
+        (lambda: replace(QUESTION, label="two\nlines"), r"label must be a single line"),
+        (lambda: replace(QUESTION, label="half \ud800"), r"label must be a single line"),
+        (lambda: replace(QUESTION, outcomes=()), r"outcomes must hold at least one value"),
+        (lambda: replace(QUESTION, programs=("fep",)), r"programs\[0\].*Did you mean 'FEP'"),
+        (lambda: replace(QUESTION, role="main"), r"'primary', 'secondary', 'exploratory'"),
+        (lambda: replace(QUESTION, matching="no_matching"), r"with method = one of"),
+        (
+            lambda: replace(QUESTION, model={"model": "ols"}),
+            r"Question.model.model must be one of",
+        ),
+        (
+            lambda: Variation("nothing", "Nothing"),
+            r"must vary something: give at least one of pool",
+        ),
+        (lambda: Variation("x", "X", min_days_enrolled=400), r"must be between 1 and 366"),
+        (lambda: replace(DESIGN, format=2), r"format must be one of 1; it is 2"),
+        (lambda: replace(DESIGN, school_years=()), r"school_years must hold at least one"),
+        (lambda: replace(DESIGN, school_years=("2014-15",)), r"school_years\[0\] must be a whole"),
+        (lambda: replace(DESIGN, school_years=(2015, 2015)), r"holds 2015 more than once"),
+        (lambda: replace(DESIGN, grades=(13,)), r"grades\[0\] must be between -1 and 12"),
+        (lambda: replace(DESIGN, confidence_level=95), r"must be between 0.5 and 0.999; it is 95"),
+        (lambda: replace(DESIGN, questions=()), r"questions must hold at least one"),
+        (
+            lambda: replace(DESIGN, eligibility={"min_days_enrolled": 1}),
+            r"a value of its own class",
+        ),
+        (lambda: replace(DESIGN, questions=({"name": "x"},)), r"questions\[0\] must be one table"),
+    ],
+)
+def test_what_is_not_possible_is_refused_and_says_what_is(make: object, message: str) -> None:
+    with pytest.raises(DesignError, match=message):
+        make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"covariates": (Covariate("femal", "F"),)},
+            r"covariates\[0\].name 'femal'.*mean 'female'",
+        ),
+        (
+            {"covariates": (Covariate("female", "F", squared=True),)},
+            r"covariates\[0\].squared must be false",
+        ),
+        (
+            {"covariates": (Covariate("female", "F"), Covariate("female", "G"))},
+            r"covariates\[1\].name 'female' is already the name of covariates\[0\]",
+        ),
+        (
+            {"outcomes": (ATTENDANCE, replace(ATTENDANCE, name="attendance"))},
+            r"outcomes\[1\].name 'attendance' is not a measure.*Did you mean 'attendance_rate'",
+        ),
+        (
+            {"outcomes": (replace(ATTENDANCE, baseline="attendance_prior"),)},
+            r"outcomes\[0\].baseline .*Did you mean 'attendance_rate_prior'",
+        ),
+        (
+            {"outcomes": (replace(ATTENDANCE, scale="binary"),)},
+            r"outcomes\[0\].scale must be 'fraction' for attendance_rate; it is 'binary'",
+        ),
+        (
+            {"questions": (replace(QUESTION, outcomes=("incidents",)),)},
+            r"questions\[0\].outcomes\[0\] 'incidents' is not the name of one of",
+        ),
+        ({"questions": (QUESTION, QUESTION)}, r"already the name of questions\[0\]"),
+        (
+            {"matching": NearestNeighbor(exact=("grade", "female"))},
+            r"matching.exact\[1\] 'female' is not a column to match exactly on",
+        ),
+        (
+            {
+                "covariates": (Covariate("math_score_std_prior", "M", where_measured=True),),
+                "matching": NearestNeighbor(exact=("math_score_std_prior",)),
+            },
+            r"matching.exact\[0\] 'math_score_std_prior' is not",
+        ),
+        ({"model": FixedEffects(absorb=("school",))}, r"model.absorb\[0\].*mean 'school_id'"),
+        (
+            {"questions": (replace(QUESTION, matching=NearestNeighbor(exact=("years",))),)},
+            r"questions\[0\].matching.exact\[0\] 'years' is not",
+        ),
+        (
+            {"matching": NoMatching(), "model": FixedEffects(cluster="matched_set")},
+            r"model clusters errors by 'matched_set', which method 'no_matching' does not make",
+        ),
+        (
+            {
+                "model": FixedEffects(cluster="matched_set"),
+                "sensitivity": (Variation("raw", "Raw", matching=NoMatching()),),
+            },
+            r"sensitivity\[0\].model clusters errors by 'matched_set'",
+        ),
+    ],
+)
+def test_parts_that_contradict_each_other_are_refused(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DesignError, match=message):
+        replace(DESIGN, **changes)  # type: ignore[arg-type]
+
+
+def test_a_covariate_may_be_matched_exactly() -> None:
+    female = Covariate("female", "Female")
+    replace(DESIGN, covariates=(female,), matching=NearestNeighbor(exact=("grade", "female")))
+
+
+def test_no_matching_may_come_with_its_own_clusters() -> None:
+    raw = Variation("raw", "Raw", matching=NoMatching(), model=FixedEffects())
+    replace(DESIGN, model=FixedEffects(cluster="matched_set"), sensitivity=(raw,))
+
+
+def test_all_faults_are_reported_at_once() -> None:
+    with pytest.raises(DesignError) as caught:
+        NearestNeighbor(distance="score", caliper=-1, exact=("a", "a"), ties="rows")  # type: ignore[arg-type]
+    lines = str(caught.value).splitlines()
+    assert [line.split(" ")[0] for line in lines] == [
+        "NearestNeighbor.distance",
+        "NearestNeighbor.caliper",
+        "NearestNeighbor.exact",
+        "NearestNeighbor.ties",
+    ]
+
+
+def test_the_columns_that_may_be_named() -> None:
+    assert len(set(BASELINE_COLUMNS)) == len(BASELINE_COLUMNS) == 20
+    assert tuple(OUTCOME_SCALES) == OUTCOME_COLUMNS
+    assert not set(OUTCOME_COLUMNS) & set(BASELINE_COLUMNS)
+
+
+def test_the_design_of_the_replicated_study() -> None:
+    design = read_design(ROOT / "study.toml")
+    assert design.school_years == (2015, 2016, 2017)
+    assert design.grades == (1, 2, 3, 4, 5)
+    assert [(question.name, question.role) for question in design.questions] == [
+        ("summer_behavior", "primary"),
+        ("summer_behavior_secondary", "secondary"),
+        ("summer_achievement", "exploratory"),
+    ]
+    assert design.questions[0].outcomes == ("attendance_rate", "any_incident")
+    assert [variation.name for variation in design.sensitivity] == [
+        "never_visited",
+        "same_school",
+        "outside_program",
+        "min_days_1",
+        "min_days_90",
+        "cluster_matched_set",
+        "cr1",
+        "no_matching",
+    ]
+    assert [covariate.name for covariate in design.covariates if covariate.squared] == [
+        "attendance_rate_prior"
+    ]
+    assert len(design.covariates) == 17
+    domains = {outcome.name: outcome.domain for outcome in design.outcomes}
+    assert domains["math_score_std"] == "mathematics"
+    assert domains["reading_score_std"] == "English language arts"
+
+
+def test_the_study_file_spells_out_what_are_also_the_defaults() -> None:
+    """A reader of study.toml sees our defaults; a changed default must change the file too."""
+    design = read_design(ROOT / "study.toml")
+    bare = StudyDesign(
+        design.format,
+        design.title,
+        design.school_years,
+        design.grades,
+        design.covariates,
+        design.outcomes,
+        design.questions,
+        sensitivity=design.sensitivity,
+    )
+    assert bare == design

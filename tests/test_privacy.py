@@ -1,0 +1,85 @@
+"""Nothing that leaves the package holds an identifier: outputs, errors, logs, representations."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import homevisit_eval as hv
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data" / "synthetic"
+COMMAND = Path(sys.executable).with_name("homevisit-eval")
+IDENTIFIER = re.compile(r"SYN\d{3,}|\bT\d{4}\b|\bV\d{5}\b|\bI\d{5}\b")
+SCHOOL = re.compile(r"\bS\d\d\b")
+
+
+def assert_private(text: str) -> None:
+    assert not IDENTIFIER.search(text)
+    assert not SCHOOL.search(text), "schools are masked"
+
+
+def test_the_pattern_finds_the_identifiers_of_this_district() -> None:
+    first = (DATA / "students.csv").read_text(encoding="utf-8").splitlines()[1]
+    assert IDENTIFIER.search(first)
+    assert SCHOOL.search((DATA / "schools.csv").read_text(encoding="utf-8").splitlines()[1])
+
+
+def test_everything_that_a_run_writes_and_prints(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [str(COMMAND), "demo", "--out", str(out), "--verbose"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8")
+    assert_private(done.stdout + done.stderr)
+    written = [path for path in out.rglob("*") if path.is_file()]
+    assert len(written) > 10
+    for path in written:
+        assert_private(path.read_bytes().decode("utf-8", errors="ignore"))
+
+
+def test_representations_of_values_in_a_notebook() -> None:
+    design = hv.read_design(ROOT / "study.toml")
+    with hv.read_sources(DATA) as sources:
+        panel = hv.build_panel(sources, design.measurement)
+        sample = hv.select_sample(panel, design)
+        matched = hv.match_students(sample)
+        balance = hv.assess_balance(matched)
+        effect = hv.estimate_effect(matched, "any_incident")
+        for value in (sources, panel, sample, matched, matched.matches, balance, effect):
+            assert_private(repr(value))
+            if hasattr(value, "_repr_html_"):
+                assert_private(value._repr_html_())
+
+
+FAULTS = {
+    "unknown student": ("absences.csv", lambda row: "SYN99999" + row[row.index(",") :]),
+    "repeated row": ("students.csv", lambda row: row),
+    "wrong type": ("incidents.csv", lambda row: row.rsplit(",", 1)[0] + ",SYN123"),
+    "short line": ("enrollments.csv", lambda row: row.split(",")[0]),
+    "stray quote": ("visits.csv", lambda row: '"' + row),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_failing_runs(fault: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(DATA, broken)
+    name, spoil = FAULTS[fault]
+    rows = (broken / name).read_text(encoding="utf-8").splitlines()
+    rows.append(spoil(rows[1]))
+    (broken / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    for command in (
+        ["check", str(broken)],
+        ["run", str(broken), "--design", str(ROOT / "study.toml"), "--out", str(tmp_path / "x")],
+    ):
+        done = subprocess.run(
+            [str(COMMAND), *command], capture_output=True, text=True, check=False, encoding="utf-8"
+        )
+        assert done.returncode == 3, done.stdout
+        assert "Traceback" not in done.stderr
+        assert_private(done.stdout + done.stderr)
+        assert name in done.stdout + done.stderr

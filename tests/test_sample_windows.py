@@ -1,0 +1,236 @@
+"""Who counts as visited before the school year, and who is in the comparison pool."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from homevisit_eval.sample import AnalyticSample, select_sample
+from tiny_panel import enrolled, first_day, last_day, student_year, tiny_design, tiny_panel, visit
+
+SUMMER = date(2014, 8, 2)
+DAY = timedelta(days=1)
+
+# Besides the student a test is about, there is one of each group.
+OTHERS = [*enrolled("VISITED"), *enrolled("COMPARISON")]
+OTHER_VISITS = [visit("VISITED", SUMMER)]
+
+
+def sample_with(*visits, question=None, extra=(), missing=()) -> AnalyticSample:
+    rows = [*OTHERS, *enrolled("SUBJECT"), *extra]
+    panel = tiny_panel(rows, [*OTHER_VISITS, *visits], missing=missing)
+    return select_sample(panel, tiny_design(**(question or {})))
+
+
+def group_of(sample: AnalyticSample, student: str = "SUBJECT") -> str:
+    row = sample.baseline[sample.baseline["unit_id"] == student]
+    if row.empty:
+        return "excluded"
+    return "visited" if row["visited"].item() else "comparison"
+
+
+def excluded(sample: AnalyticSample, name: str) -> int:
+    return sum(step.total for step in sample.flow if step.name == name and step.kind == "excluded")
+
+
+@pytest.mark.parametrize(
+    ("day", "group"),
+    [
+        (last_day(2014), "comparison"),
+        (last_day(2014) + DAY, "visited"),
+        (SUMMER, "visited"),
+        (first_day(2015) - DAY, "visited"),
+        (first_day(2015), "comparison"),
+        (date(2015, 1, 15), "comparison"),
+    ],
+)
+def test_the_window_lies_between_two_school_years(day, group):
+    assert group_of(sample_with(visit("SUBJECT", day))) == group
+
+
+def test_the_first_day_is_that_of_the_students_own_school():
+    late = date(2014, 9, 8)
+    rows = [*OTHERS, *enrolled("SUBJECT", first_instructional_day=late, school_id="S2")]
+    panel = tiny_panel(rows, [*OTHER_VISITS, visit("SUBJECT", first_day(2015))])
+    sample = select_sample(panel, tiny_design())
+    assert group_of(sample) == "visited"
+    dates = sample.baseline.set_index("unit_id")["index_date"]
+    assert dates["SUBJECT"].date() == late
+    assert dates["VISITED"].date() == first_day(2015)
+
+
+def test_a_visit_two_summers_ago_does_not_count():
+    assert group_of(sample_with(visit("SUBJECT", date(2013, 8, 2)))) == "comparison"
+
+
+def test_a_visit_of_a_year_outside_the_design_changes_nothing():
+    assert group_of(sample_with(visit("SUBJECT", date(2016, 8, 2)))) == "comparison"
+
+
+def test_an_attempt_stays_in_the_pool_and_is_noted():
+    sample = sample_with(visit("SUBJECT", SUMMER, completed=0))
+    assert group_of(sample) == "comparison"
+    assert any("attempted and not completed" in note and "<10" in note for note in sample.notes)
+
+
+def test_an_attempt_before_a_completed_visit_does_not_matter():
+    visits = [visit("SUBJECT", SUMMER, completed=0), visit("SUBJECT", SUMMER + DAY)]
+    sample = sample_with(*visits)
+    assert group_of(sample) == "visited"
+    assert not any("attempted" in note for note in sample.notes)
+
+
+def test_several_visits_are_one_row():
+    sample = sample_with(*[visit("SUBJECT", SUMMER + number * DAY) for number in range(3)])
+    assert sample.baseline["unit_id"].tolist() == ["COMPARISON", "SUBJECT", "VISITED"]
+
+
+def test_visited_under_another_program_only_is_excluded_and_counted():
+    sample = sample_with(visit("SUBJECT", SUMMER, program="EC"))
+    assert group_of(sample) == "excluded"
+    [step] = [step for step in sample.flow if step.name == "other_program"]
+    assert (step.visited, step.comparison, step.neither) == (0, 0, 1)
+
+
+def test_another_program_besides_does_not_matter():
+    visits = [visit("SUBJECT", SUMMER, program="EC"), visit("SUBJECT", SUMMER + DAY)]
+    assert group_of(sample_with(*visits)) == "visited"
+
+
+def test_another_program_during_the_year_does_not_matter():
+    assert group_of(sample_with(visit("SUBJECT", date(2014, 10, 1), program="EC"))) == "comparison"
+
+
+def test_an_uncompleted_visit_under_another_program_does_not_exclude():
+    sample = sample_with(visit("SUBJECT", SUMMER, program="EC", completed=0))
+    assert group_of(sample) == "comparison"
+    assert not any("attempted" in note for note in sample.notes)
+
+
+def test_visited_in_another_mode_only_is_excluded_and_counted():
+    asked = {"modes": ("in_person",)}
+    sample = sample_with(visit("SUBJECT", SUMMER, mode="virtual"), question=asked)
+    assert group_of(sample) == "excluded"
+    assert excluded(sample, "other_mode") == 1
+    assert excluded(sample, "other_program") == 0
+
+
+def test_a_question_of_all_programs_and_modes_has_no_line_for_others():
+    asked = {"programs": ("FEP", "FEC", "EC")}
+    sample = sample_with(visit("SUBJECT", SUMMER, program="EC"), question=asked)
+    assert group_of(sample) == "visited"
+    assert not {"other_program", "other_mode"} & {step.name for step in sample.flow}
+
+
+def test_a_later_visit_is_part_of_the_natural_course_and_noted():
+    sample = sample_with(visit("SUBJECT", date(2014, 11, 3)))
+    assert group_of(sample) == "comparison"
+    assert any("visited later in the year" in note for note in sample.notes)
+
+
+@pytest.mark.parametrize("program", ["FEP", "EC"])
+def test_the_never_visited_pool_leaves_later_visited_students_out(program):
+    asked = {"pool": "never_visited_that_year"}
+    sample = sample_with(visit("SUBJECT", date(2014, 11, 3), program=program), question=asked)
+    assert group_of(sample) == "excluded"
+    assert excluded(sample, "visited_later") == 1
+    assert any("biases the comparison" in note for note in sample.notes)
+
+
+def test_the_never_visited_pool_keeps_visited_students_and_uncompleted_visits():
+    visits = [
+        visit("VISITED", date(2014, 11, 3)),
+        visit("SUBJECT", date(2014, 11, 3), completed=0),
+    ]
+    sample = sample_with(*visits, question={"pool": "never_visited_that_year"})
+    assert group_of(sample, "VISITED") == "visited"
+    assert group_of(sample) == "comparison"
+
+
+@pytest.mark.parametrize(
+    ("visits", "expected"),
+    [
+        ([], "no"),
+        ([visit("SUBJECT", date(2013, 8, 2))], "yes"),
+        ([visit("SUBJECT", date(2014, 3, 1), program="EC", mode="virtual")], "yes"),
+        ([visit("SUBJECT", date(2014, 3, 1), completed=0)], "no"),
+        ([visit("SUBJECT", SUMMER)], "no"),
+    ],
+)
+def test_visited_prior_is_any_completed_visit_of_the_previous_year(visits, expected):
+    early = visit("COMPARISON", date(2013, 9, 9))
+    before = sample_with(early, *visits).baseline.set_index("unit_id")["visited_prior"]
+    assert before["SUBJECT"] == expected
+    assert before["COMPARISON"] == "yes"
+
+
+def test_visited_prior_is_unknown_before_the_first_recorded_visit():
+    sample = sample_with()
+    assert set(sample.baseline["visited_prior"]) == {"unknown"}
+    assert any("2013-14 is unknown" in note for note in sample.notes)
+
+
+def test_visited_prior_is_known_from_the_first_recorded_visit_on():
+    rows = [
+        *enrolled("A"),
+        *enrolled("B"),
+        student_year("A", 2016, 4),
+        student_year("B", 2016, 4),
+    ]
+    visits = [visit("A", SUMMER), visit("B", date(2015, 8, 2))]
+    sample = select_sample(tiny_panel(rows, visits), tiny_design(school_years=(2015, 2016)))
+    before = sample.baseline.set_index(["unit_id", "school_year"])["visited_prior"]
+    assert before.to_dict() == {
+        ("A", 2015): "unknown",
+        ("B", 2015): "unknown",
+        ("A", 2016): "yes",
+        ("B", 2016): "no",
+    }
+
+
+class TestHouseholds:
+    def sample(self, sibling, visits=(), **question):
+        rows = [
+            *enrolled("VISITED", household_id="H1"),
+            *enrolled("COMPARISON", household_id="H2"),
+            *enrolled("SUBJECT", household_id="H3"),
+            *sibling,
+        ]
+        panel = tiny_panel(rows, [*OTHER_VISITS, *visits])
+        return select_sample(panel, tiny_design(**question))
+
+    def test_a_sibling_of_a_visited_student_is_no_comparison_student(self):
+        sample = self.sample(enrolled("SIBLING", household_id="H1"))
+        assert group_of(sample, "SIBLING") == "excluded"
+        [step] = [step for step in sample.flow if step.name == "sibling"]
+        assert (step.visited, step.comparison, step.neither) == (0, 1, 0)
+
+    def test_siblings_visited_both_are_both_visited(self):
+        sample = self.sample(
+            enrolled("SIBLING", household_id="H1"), [visit("SIBLING", SUMMER + DAY)]
+        )
+        assert group_of(sample, "SIBLING") == "visited"
+        assert group_of(sample, "VISITED") == "visited"
+
+    def test_a_visited_sibling_counts_in_any_grade_and_if_not_eligible(self):
+        older = [student_year("OLDER", 2015, 8, household_id="H3")]
+        sample = self.sample(older, [visit("OLDER", SUMMER)])
+        assert group_of(sample) == "excluded"
+
+    def test_a_sibling_visited_in_another_year_does_not_count(self):
+        older = [
+            student_year("OLDER", 2014, 8, household_id="H3"),
+            student_year("OLDER", 2015, 9, household_id="H3"),
+        ]
+        visits = [visit("OLDER", date(2013, 8, 2)), visit("OLDER", date(2014, 10, 1))]
+        assert group_of(self.sample(older, visits)) == "comparison"
+
+    def test_students_of_unknown_household_are_not_siblings(self):
+        rows = [*OTHERS, *enrolled("SUBJECT", household_id="H1")]
+        sample = select_sample(tiny_panel(rows, OTHER_VISITS), tiny_design())
+        assert group_of(sample, "COMPARISON") == "comparison"
+        assert not any("Households" in note for note in sample.notes)
+
+    def test_unknown_households_are_noted(self):
+        assert any("Households are not known" in note for note in sample_with().notes)
