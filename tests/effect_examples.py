@@ -84,7 +84,7 @@ def baseline_example(n: int, schools: int, generator: np.random.Generator) -> pd
     pair = np.arange(n) // 2
     grade = generator.integers(2, 5, n // 2)[pair]
     rate = np.clip(generator.normal(0.93, 0.04, n), 0.5, 1.0)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "unit_id": [f"SYN{number:05d}" for number in range(1, n + 1)],
             "school_year": generator.integers(2014, 2016, n // 2)[pair],
@@ -100,7 +100,6 @@ def baseline_example(n: int, schools: int, generator: np.random.Generator) -> pd
             "math_score_std_prior": np.where(grade > 2, generator.normal(size=n), np.nan),
         }
     )
-    return frame
 
 
 def outcomes_example(baseline: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:

@@ -143,10 +143,10 @@ def effects() -> list[Effect]:
     ]  # fmt: skip
 
 
-def matched_sample(per_cell: int = 500, synthetic: bool = True) -> MatchedSample:
+def matched_sample(per_cell: int = 500, synthetic: bool = True, lost: int = 12) -> MatchedSample:
     """Return a matched sample of two years and two grades, `per_cell` pairs in each.
 
-    Twice as many comparison candidates as pairs; 12 visited students found no match.
+    Twice as many comparison candidates as pairs; `lost` visited students found no match.
     """
     rows = [
         (f"u{number}", year, grade, visited)
@@ -158,11 +158,11 @@ def matched_sample(per_cell: int = 500, synthetic: bool = True) -> MatchedSample
             for copy in range(per_cell)
         )
     ]
-    rows += [(f"x{number}", 2015, 1, 1) for number in range(12)]
+    rows += [(f"x{number}", 2015, 1, 1) for number in range(lost)]
     baseline = pd.DataFrame(rows, columns=["unit_id", "school_year", "grade", "visited"])
     first = baseline.groupby(["school_year", "grade", "visited"]).cumcount() < per_cell
     weights = first.astype(float)
-    lost = baseline.index[~first & (baseline["visited"] == 1)]
+    unmatched = baseline.index[~first & (baseline["visited"] == 1)]
     sample = AnalyticSample(
         baseline=baseline,
         outcomes=pd.DataFrame(index=baseline.index),
@@ -174,12 +174,12 @@ def matched_sample(per_cell: int = 500, synthetic: bool = True) -> MatchedSample
         },
         question=QUESTION,
         design=DESIGN,
-        flow=flow(4 * per_cell + 12, 8 * per_cell),
+        flow=flow(4 * per_cell + lost, 8 * per_cell),
         district="Fabricated district",
         synthetic=synthetic,
         notes=("17 attempted visits were not completed; their students stay in the pool.",),
     )  # fmt: skip
-    reasons = ["No comparison student within the caliper"] * len(lost)
+    reasons = ["No comparison student within the caliper"] * len(unmatched)
     matches = Matches(
         method=METHOD,
         pairs=pd.DataFrame(columns=["treated", "rank", "comparison"]),
@@ -192,7 +192,7 @@ def matched_sample(per_cell: int = 500, synthetic: bool = True) -> MatchedSample
             PropensityModel("Grades 1 to 2", ("(Intercept)", "female"), {}, True, 0.1234),
             PropensityModel("Grades 3 to 5", ("(Intercept)", "female"), {}, True, 0.2),
         ),
-        unmatched=pd.DataFrame({"row": lost, "reason": reasons}),
+        unmatched=pd.DataFrame({"row": unmatched, "reason": reasons}),
         audit={"ties": 3, "order": "descending score"},
     )
     return MatchedSample(sample, matches)

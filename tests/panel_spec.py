@@ -166,6 +166,7 @@ def sources_of(rows: Mapping[str, list[Row]], connection: duckdb.DuckDBPyConnect
         district="A district",
         synthetic=True,
         connection=connection,
+        remove_temporary=lambda: None,
     )
 
 

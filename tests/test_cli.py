@@ -80,9 +80,7 @@ def test_compare_names_the_number_that_differs(result: Path, tmp_path: Path) -> 
     rows[1][column] = repr(float(rows[1][column]) + 1e-6)
     with path.open("w", encoding="utf-8", newline="") as lines:
         csv.writer(lines, lineterminator="\n").writerows(rows)
-    done = call(
-        "run", DATA, "--design", DESIGN, "--out", old, "--compare", old
-    )
+    done = call("run", DATA, "--design", DESIGN, "--out", old, "--compare", old)
     assert done.returncode == 5
     assert "1 places differ" in done.stdout
     assert "T1, line 2, column estimate" in done.stdout

@@ -23,9 +23,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    return [
-        (match[1], match[2]) for match in BLOCK.finditer(page.read_text(encoding="utf-8"))
-    ]
+    return [(match[1], match[2]) for match in BLOCK.finditer(page.read_text(encoding="utf-8"))]
 
 
 def pages_with_code() -> list[Path]:

@@ -130,9 +130,7 @@ def test_units_do_not_change_a_standardized_difference(values, scale, shift):
     x = np.array(values, dtype=float)
     treated = np.arange(len(x)) % 2
     sd = weighted_sd(x[treated == 1])
-    there = standardized_mean_difference(
-        scale * x + shift, treated, standard_deviation=scale * sd
-    )
+    there = standardized_mean_difference(scale * x + shift, treated, standard_deviation=scale * sd)
     here = standardized_mean_difference(x, treated, standard_deviation=sd)
     if sd > 0:
         assert there == pytest.approx(here, rel=1e-6, abs=1e-6)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import homevisit_eval.effects.covariance as covariance_module
 from homevisit_eval.effects.covariance import ProjectedDesign
 from homevisit_eval.effects.least_squares import fit_least_squares
 from homevisit_eval.errors import EstimationError
@@ -116,6 +117,19 @@ def test_cr2_takes_the_same_value_on_every_route(G, kind, weighted):
     fit = fit_least_squares(y, X, weights=w, absorb=factors, clusters=clusters)
     np.testing.assert_allclose(fit.covariance, covariance, rtol=RELATIVE, atol=1e-14)
     np.testing.assert_allclose(fit.df, df, rtol=RELATIVE)
+
+
+@pytest.mark.parametrize("kind", ["crossing cells", "cells nested in clusters", "two factors"])
+def test_sparse_sums_and_small_blocks_change_nothing(kind, monkeypatch):
+    """What is used for many cells, and for more clusters than are worked on at once."""
+    y, X, w, clusters, cells = example(20)
+    arguments = {"weights": w, "absorb": absorbed(kind, clusters, cells), "clusters": clusters}
+    whole = fit_least_squares(y, X, **arguments)
+    monkeypatch.setattr(covariance_module, "DENSE_VALUES", 0)
+    monkeypatch.setattr(covariance_module, "STACK_VALUES", 20)
+    blocks = fit_least_squares(y, X, **arguments)
+    np.testing.assert_allclose(blocks.covariance, whole.covariance, rtol=RELATIVE, atol=1e-15)
+    np.testing.assert_allclose(blocks.df, whole.df, rtol=RELATIVE)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from effect_examples import one_effect
 from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
+from effect_examples import one_effect
 from homevisit_eval.multiplicity import adjust_p_values, benjamini_hochberg
 
 

@@ -104,6 +104,26 @@ def test_exit_and_entry_on_the_same_day_are_one_day():
     expect(result, "student_id days_enrolled schools_attended\n ann 10 2")
 
 
+def test_spells_may_begin_and_end_on_days_without_school():
+    result = student_years(
+        enrollments="""
+            student_id  school_id  entry_date  exit_date
+            ann         S1         2014-08-25  2014-08-30
+            ann         S2         2014-08-27  2014-09-05
+            bob         S1         2014-08-25  2014-09-06
+            bob         S2         2014-08-31  2014-09-06
+            """
+    )
+    expect(
+        result,
+        """
+        student_id  days_enrolled  schools_attended
+        ann         10             2
+        bob         10             2
+        """,
+    )
+
+
 def test_where_calendars_differ_a_day_of_school_at_either_counts_once():
     result = student_years(
         calendar="""

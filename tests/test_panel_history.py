@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from panel_spec import expect, panel_from
-
 from homevisit_eval.design import Measurement
+from panel_spec import expect, panel_from
 
 
 def test_every_kind_of_fact_has_its_date_its_day_and_its_amount():

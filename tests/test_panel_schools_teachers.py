@@ -143,7 +143,10 @@ def test_status_flags_are_those_of_the_year_and_missing_where_there_is_no_row():
 def test_age_is_in_years_on_30_september_and_compared_with_the_grade():
     """A first-grader born 2008-03-31 is 6.5 on 2014-09-30: 2,374 days / 365.25."""
     result = student_years(
-        students="student_id birth_date sex race_ethnicity household_id\n ann 2008-03-31 x white H1",
+        students="""
+            student_id  birth_date  sex  race_ethnicity  household_id
+            ann         2008-03-31  x    white           H1
+            """,
         enrollments="student_id school_year grade\n ann 2015 1\n ann 2014 0",
     )
     expect(

@@ -45,9 +45,10 @@ def test_pairs_are_equal(spec):
     assert matches.pairs["treated"].tolist() == matched["focal"].tolist()
     assert matches.pairs["comparison"].tolist() == matched["match"].tolist()
     assert matches.pairs["rank"].tolist() == matched["k"].tolist()
-    assert matches.unmatched["row"].tolist() == reference.loc[
-        reference["match"].isna(), "focal"
-    ].tolist()
+    assert (
+        matches.unmatched["row"].tolist()
+        == reference.loc[reference["match"].isna(), "focal"].tolist()
+    )
 
 
 def test_scores_weights_and_matched_sets_are_equal(spec):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
+import narwhals as nw
 import pytest
 
 from homevisit_eval.design import Covariate, Eligibility, Measurement
@@ -126,11 +127,13 @@ class TestComparisonSchools:
         school("S4", 2015, fep=0, fec=1),
         school("S5", 2015),
         school("S5", 2014, fep=0),
+        school("S6", 2015, fep=None, fec=None),
+        school("S7", 2015, fep=0, fec=None),
     )
 
     def units(self, **asked):
         rows = [*OTHERS]
-        for number in range(2, 6):
+        for number in range(2, 8):
             rows += enrolled(f"IN{number}", school_id=f"S{number}")
         design = tiny_design(covariates=(), **asked)
         sample = select_sample(tiny_panel(rows, VISITS, self.SCHOOLS), design)
@@ -141,16 +144,23 @@ class TestComparisonSchools:
     def test_outside_program_keeps_comparison_students_of_other_schools_that_year(self):
         units, left = self.units(comparison_schools="outside_program")
         assert units == {"VISITED", "IN2", "IN3"}
-        assert left == 3
+        assert left == 5  # COMPARISON, S4, S5, and two of which it is not known
 
     def test_outside_program_means_the_programs_of_the_question(self):
         units, _ = self.units(comparison_schools="outside_program", programs=("FEP",))
-        assert units == {"VISITED", "IN2", "IN3", "IN4"}
+        assert units == {"VISITED", "IN2", "IN3", "IN4", "IN7"}
+
+    def test_a_school_that_is_not_listed_is_not_known_to_be_outside(self):
+        panel = tiny_panel([*OTHERS, *enrolled("IN2", school_id="S2")], VISITS, self.SCHOOLS)
+        listed = panel.schools.filter(nw.col("school_id") != "S2")
+        design = tiny_design(covariates=(), comparison_schools="outside_program")
+        with pytest.raises(SourceError, match="may be a comparison student"):
+            select_sample(replace(panel, schools=listed), design)
 
     @pytest.mark.parametrize("schools", ["any", "same_school"])
     def test_other_choices_exclude_nobody_here(self, schools):
         units, left = self.units(comparison_schools=schools)
-        assert len(units) == 6
+        assert len(units) == 8
         assert left == 0
 
 

@@ -74,6 +74,11 @@ def test_an_attempt_stays_in_the_pool_and_is_noted():
     assert any("attempted and not completed" in note and "<10" in note for note in sample.notes)
 
 
+def test_an_attempt_during_the_year_is_not_noted():
+    sample = sample_with(visit("SUBJECT", first_day(2015), completed=0))
+    assert not any("attempted" in note for note in sample.notes)
+
+
 def test_an_attempt_before_a_completed_visit_does_not_matter():
     visits = [visit("SUBJECT", SUMMER, completed=0), visit("SUBJECT", SUMMER + DAY)]
     sample = sample_with(*visits)

@@ -109,7 +109,7 @@ class _Characteristic:
 
     covariate: str
     label: str
-    level: str
+    category: str
     in_model: bool
     values: FloatArray
 
@@ -135,8 +135,10 @@ def describe_groups(
     moments = []
     for rows in (group, ~group):
         mean = weighted_mean(values[rows], w[rows])
-        spread = np.sqrt(max(mean * (1 - mean), 0.0)) if binary else weighted_sd(values[rows], w[rows])
-        moments.append((mean, float(spread)))
+        if binary:
+            moments.append((mean, float(np.sqrt(np.maximum(mean * (1 - mean), 0.0)))))
+        else:
+            moments.append((mean, weighted_sd(values[rows], w[rows])))
     (mean_treated, sd_treated), (mean_comparison, sd_comparison) = moments
     return GroupMoments(mean_treated, mean_comparison, sd_treated, sd_comparison)
 
@@ -259,7 +261,7 @@ def _row(
     row: dict[str, object] = {
         "covariate": item.covariate,
         "label": item.label,
-        "level": item.level,
+        "level": item.category,
         "in_model": item.in_model,
     }
     for when, moments, w in (("before", before_moments, None), ("after", after_moments, after)):

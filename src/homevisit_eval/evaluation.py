@@ -157,19 +157,26 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
     """Take one question through all stages: sample, matching, balance, effects.
 
     A question that the extracts cannot answer (its table was not delivered) gives an answer
-    without effects, and a sentence that says why.
+    without effects, and a sentence that says why; so does a secondary or exploratory question
+    whose method cannot be carried out.
 
     Raises
     ------
-    DesignError, MatchingError, EstimationError
+    DesignError
         As the stages do.
+    MatchingError, EstimationError
+        If the method of a primary question cannot be carried out.
     """
     try:
         sample = select_sample(panel, design, question)
+        matched = match_students(sample)
+        effects = tuple(estimate_effect(matched, name) for name in question.outcomes)
     except SourceError as error:
-        return Answer(question, None, None, MappingProxyType({}), (), (), (str(error),))
-    matched = match_students(sample)
-    effects = tuple(estimate_effect(matched, name) for name in question.outcomes)
+        return _skipped(question, error)
+    except (MatchingError, EstimationError) as error:
+        if question.role == "primary":
+            raise
+        return _skipped(question, error)
     balance = {name: assess_balance(matched, name) for name in question.outcomes}
     sensitivity: list[Effect] = []
     skipped: list[str] = []
@@ -188,6 +195,10 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
         tuple(sensitivity),
         tuple(skipped),
     )
+
+
+def _skipped(question: Question, reason: Exception) -> Answer:
+    return Answer(question, None, None, MappingProxyType({}), (), (), (str(reason),))
 
 
 def vary(panel: Panel, matched: MatchedSample, variation: Variation) -> list[Effect]:

@@ -77,10 +77,11 @@ def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
     >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.04, 0.04]
     """
+    from scipy.stats import false_discovery_control
+
     p = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    falling = known[np.argsort(-p[known], kind="stable")]
-    ranks = np.arange(len(known), 0, -1)
-    adjusted[falling] = np.minimum(np.minimum.accumulate(p[falling] * len(known) / ranks), 1.0)
+    known = ~np.isnan(p)
+    if known.any():
+        adjusted[known] = false_discovery_control(p[known], method="bh")
     return adjusted

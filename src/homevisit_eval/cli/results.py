@@ -16,7 +16,7 @@ from homevisit_eval.sources import Sources
 
 __all__ = ["write_report"]
 
-LIBRARIES = ("numpy", "pandas", "scipy", "statsmodels", "duckdb", "narwhals", "numba", "matplotlib")
+LIBRARIES = ("numpy", "pandas", "scipy", "duckdb", "narwhals", "numba", "matplotlib")
 
 
 def write_report(report: Report, design: StudyDesign, sources: Sources, folder: Path) -> None:

@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 __all__ = ["ProjectedDesign", "bias_reduced_covariance", "sandwich_covariance"]
 
@@ -23,7 +22,8 @@ Codes = NDArray[np.intp]
 
 ZERO_BELOW = 1e-10  # eigenvalues of I - H; they lie in 0..1, rounding leaves about 1e-14
 STACK_VALUES = 4_000_000  # numbers held at once while small clusters are worked on together
-LOW_RANK_UP_TO = 4_000
+DENSE_VALUES = 4_000_000  # clusters times cells up to which sums by both are held in full
+DENSE_CELLS = 800
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +171,11 @@ def bias_reduced_covariance(
     """
     contrasts = design.Q @ inverse[list(wanted)].T * design.root_weights[:, None]
     adjusted = np.column_stack([residuals, contrasts])
-    with threadpool_limits(limits=1, user_api="blas"):
-        for rows in _stacks(design):
-            if rows.shape[0] == 1 and rows.shape[1] > _rank_bound(design, rows[0]):
-                adjusted[rows[0]] = _adjust_low_rank(design, rows[0], adjusted[rows[0]])
-            else:
-                adjusted[rows] = _adjust_stack(design, rows, adjusted[rows])
+    for rows in _stacks(design):
+        if rows.shape[0] == 1 and rows.shape[1] > _rank_bound(design, rows[0]):
+            adjusted[rows[0]] = _adjust_low_rank(design, rows[0], adjusted[rows[0]])
+        else:
+            adjusted[rows] = _adjust_stack(design, rows, adjusted[rows])
     scores = _sum_by_cluster(design, design.root_weights * adjusted[:, 0]) @ inverse.T
     df = np.array([_satterthwaite_df(design, a) for a in adjusted[:, 1:].T])
     return np.asarray(scores.T @ scores, dtype=np.float64), df
@@ -266,29 +265,39 @@ def _sum_by_cluster(design: ProjectedDesign, values: Floats) -> Floats:
 
 def _satterthwaite_df(design: ProjectedDesign, a: Floats) -> float:
     """Return the degrees of freedom of one coefficient from its adjusted rows a (n,)."""
-    root, w = design.root_weights, design.weights
     squares = _sums(design.clusters, a * a, design.G)
-    U, V = _sum_by_cluster(design, a / root), _sum_by_cluster(design, a * root)
-    UD, VD = _cell_sums(design, a), _cell_sums(design, a * w)
-    if 2 * (design.p + design.n_cells) < min(design.G, LOW_RANK_UP_TO):
-        return _df_low_rank(
-            design, squares, np.hstack([U, UD.toarray()]), np.hstack([V, VD.toarray()])
-        )
-    return _df_by_blocks(design, squares, (U, V), (UD, VD))
+    U = _sum_by_cluster(design, a / design.root_weights)
+    V = _sum_by_cluster(design, a * design.root_weights)
+    if design.G * design.n_cells > DENSE_VALUES or design.n_cells > DENSE_CELLS:
+        cells = _sparse_cell_sums(design, a), _sparse_cell_sums(design, a * design.weights)
+        return _df_by_blocks(design, squares, (U, V), cells)
+    U = np.hstack([U, _cell_sums(design, a)])
+    V = np.hstack([V, _cell_sums(design, a * design.weights)])
+    N, across, diagonal = design.middle
+    full = np.block([[N, across.T], [across, np.diag(diagonal)]])
+    if 2 * len(full) < design.G:
+        return _df_low_rank(squares, U, V, full)
+    UV = U @ V.T
+    P = np.diag(squares) - UV - UV.T + U @ full @ U.T
+    return _ratio(float(np.trace(P)), float(np.sum(P * P)))
 
 
-def _cell_sums(design: ProjectedDesign, values: Floats) -> sparse.csr_array:
+def _cell_sums(design: ProjectedDesign, values: Floats) -> Floats:
     """Return the sums of `values` times the cells' column, by cluster and cell, (G, C)."""
     if design.cells is None:
-        return sparse.csr_array((design.G, 0))
+        return np.empty((design.G, 0))
+    codes = design.clusters * design.n_cells + design.cells
+    flat = _sums(codes, values * design.D, design.G * design.n_cells)
+    return flat.reshape(design.G, design.n_cells)
+
+
+def _sparse_cell_sums(design: ProjectedDesign, values: Floats) -> sparse.csr_array:
     entries = (values * design.D, (design.clusters, design.cells))
     return sparse.csr_array(sparse.coo_array(entries, shape=(design.G, design.n_cells)))
 
 
-def _df_low_rank(design: ProjectedDesign, squares: Floats, U: Floats, V: Floats) -> float:
+def _df_low_rank(squares: Floats, U: Floats, V: Floats, full: Floats) -> float:
     """Many clusters, few columns: P is a diagonal plus L S L', never formed."""
-    N, across, diagonal = design.middle
-    full = np.block([[N, across.T], [across, np.diag(diagonal)]])
     identity = np.eye(len(full))
     S = np.block([[full, -identity], [-identity, np.zeros_like(full)]])
     L = np.hstack([U, V])
@@ -296,7 +305,7 @@ def _df_low_rank(design: ProjectedDesign, squares: Floats, U: Floats, V: Floats)
     product = S @ (L.T @ L)
     off_diagonal = np.sum(product * product.T) - low_rank_diagonal @ low_rank_diagonal
     on_diagonal = squares + low_rank_diagonal
-    return _ratio(on_diagonal.sum(), on_diagonal @ on_diagonal + off_diagonal)
+    return _ratio(float(on_diagonal.sum()), float(on_diagonal @ on_diagonal + off_diagonal))
 
 
 def _df_by_blocks(
@@ -305,20 +314,18 @@ def _df_by_blocks(
     dense: tuple[Floats, Floats],
     cells: tuple[sparse.csr_array, sparse.csr_array],
 ) -> float:
-    """Few clusters, or many cells: P is formed some lines at a time."""
+    """Many cells: P is formed some lines at a time, the cells' part from sparse sums."""
     (U, V), (UD, VD) = dense, cells
     N, across, diagonal = design.middle
-    right = (UD @ across) if design.n_cells else np.zeros_like(U)
+    right = UD @ across
     NU = U @ N + right
     trace, total = 0.0, 0.0
     lines = max(1, STACK_VALUES // design.G)
     for first in range(0, design.G, lines):
         block = slice(first, min(first + lines, design.G))
-        P = NU[block] @ U.T - U[block] @ V.T - V[block] @ U.T + U[block] @ right.T
-        if design.n_cells:
-            u, v = UD[block], VD[block]
-            sums = u.multiply(diagonal[None, :]) @ UD.T - u @ VD.T - v @ UD.T
-            P += sums.toarray()
+        u, v = UD[block], VD[block]
+        P = (u.multiply(diagonal[None, :]) @ UD.T - u @ VD.T - v @ UD.T).toarray()
+        P += NU[block] @ U.T - U[block] @ V.T - V[block] @ U.T + U[block] @ right.T
         here = np.arange(P.shape[0])
         P[here, first + here] += squares[block]
         trace += float(P[here, first + here].sum())
@@ -327,4 +334,4 @@ def _df_by_blocks(
 
 
 def _ratio(trace: float, total: float) -> float:
-    return float(trace**2 / total) if total > 0 else 0.0
+    return trace**2 / total if total > 0 else 0.0

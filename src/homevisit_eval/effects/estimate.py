@@ -237,6 +237,12 @@ def _notes(
     clusters: list[int],
 ) -> tuple[str, ...]:
     notes = list(fit.notes)
+    unmatched = matched.sample.n_visited - matched.n_visited
+    if unmatched:
+        notes.append(
+            f"No match was found for {_share(unmatched, matched.sample.n_visited)} visited "
+            "student-years, which are left out."
+        )
     if rows.lost_visited or rows.lost_comparison:
         notes.append(
             f"{outcome.label} is not observed for {_share(rows.lost_visited, matched.n_visited)} "

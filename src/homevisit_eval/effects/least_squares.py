@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import compress
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr, solve_triangular
 from scipy.special import stdtr, stdtrit
+from threadpoolctl import ThreadpoolController
 
 from homevisit_eval.effects.covariance import (
     ProjectedDesign,
@@ -170,32 +173,29 @@ def fit_least_squares(
     labels = _labels(names, columns.shape[1])
     factors = [_codes(codes, used, "a factor of absorb") for codes in absorb]
     groups = np.arange(len(outcome)) if clusters is None else _codes(clusters, used, "clusters")
-    design, r, keep, extra = _project(columns, w, factors, groups)
-    kept = tuple(label for label, is_kept in zip(labels, keep, strict=True) if is_kept)
-    dropped = tuple(label for label, is_kept in zip(labels, keep, strict=True) if not is_kept)
-    if not kept:
-        raise EstimationError(
-            "fit_least_squares: no column of X varies beyond the absorbed factors; give a "
-            "column that does."
-        )
-    n, K, G = len(outcome), design.p + design.n_cells, design.G
-    _check_size(n, K, G)
-    swept = _sweep(outcome, design) * design.root_weights
-    effects = design.Q.T @ swept
-    residuals = (swept - design.Q @ effects) / design.root_weights
-    inverse = solve_triangular(r, np.eye(design.p))[extra:]
-    wanted = [kept.index(name) for name in kept if df_for is None or name in df_for]
-    df = np.full(len(kept), np.nan)
-    if covariance == "CR2":
-        matrix, df[wanted] = bias_reduced_covariance(design, residuals, inverse, wanted)
-    else:
-        factor = G / (G - 1) * (n - 1) / (n - K) if covariance == "CR1" else 1.0
-        matrix = factor * sandwich_covariance(design, residuals, inverse)
-        df[:] = G - 1
+    with _threads().limit(limits=1, user_api="blas"):
+        projection = _project(columns, w, factors, groups)
+        design = projection.design
+        kept = tuple(compress(labels, projection.keep))
+        dropped = tuple(compress(labels, ~projection.keep))
+        n, K, G = len(outcome), design.p + design.n_cells, design.G
+        _check_identified(n, K, G, columns=len(kept))
+        swept = _sweep(outcome, design) * design.root_weights
+        effects = design.Q.T @ swept
+        residuals = (swept - design.Q @ effects) / design.root_weights
+        df = np.full(len(kept), np.nan if covariance == "CR2" else G - 1.0)
+        if covariance == "CR2":
+            wanted = [j for j, name in enumerate(kept) if df_for is None or name in df_for]
+            matrix, df[wanted] = bias_reduced_covariance(
+                design, residuals, projection.inverse, wanted
+            )
+        else:
+            factor = G / (G - 1) * (n - 1) / (n - K) if covariance == "CR1" else 1.0
+            matrix = factor * sandwich_covariance(design, residuals, projection.inverse)
     everywhere = np.full(used.shape, np.nan)
     everywhere[used] = residuals
     return LeastSquaresFit(
-        coefficients=inverse @ effects,
+        coefficients=projection.inverse @ effects,
         covariance=matrix,
         std_errors=np.sqrt(np.maximum(np.diag(matrix), 0.0)),
         df=df,
@@ -211,11 +211,25 @@ def fit_least_squares(
     )
 
 
-def _project(
-    columns: Floats, w: Floats, factors: Sequence[Codes], groups: Codes
-) -> tuple[ProjectedDesign, Floats, NDArray[np.bool_], int]:
-    """Return the design freed of absorbed factors, its triangle, the kept columns of X and
-    how many columns stand before them for further factors."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Projection:
+    """The projected design; `inverse` (q, p) turns Q'W^(1/2) y into the q coefficients wanted;
+    `keep` (k,) says which columns of X these are."""
+
+    design: ProjectedDesign
+    inverse: Floats
+    keep: NDArray[np.bool_]
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Return the controller of BLAS threads: one is faster for many small matrices, and gives
+    the same last digits on every machine."""
+    return ThreadpoolController()
+
+
+def _project(columns: Floats, w: Floats, factors: Sequence[Codes], groups: Codes) -> _Projection:
+    """Free the design of absorbed factors and of collinear columns, and make it orthonormal."""
     levels = [int(codes.max()) + 1 for codes in factors]
     swept = int(np.argmax(levels)) if factors else -1
     cells = factors[swept] if factors else None
@@ -225,11 +239,29 @@ def _project(
         if position != swept
         for level in range(1, levels[position])
     ]
+    matrix, length = _swept_columns(columns, w, dummies, cells)
+    if len(w) <= matrix.shape[1]:
+        raise _too_few_rows(len(w), matrix.shape[1])
+    q, r = qr(matrix, mode="economic", overwrite_a=True, check_finite=False)
+    independent = _independent(r, length)
+    if not independent.all():
+        rotation, r = qr(r[:, independent], mode="economic")
+        q = np.asfortranarray(q @ rotation)
+    design = ProjectedDesign(Q=q, weights=w, cells=cells, clusters=groups)
+    extra = int(independent[: len(dummies)].sum())
+    inverse = solve_triangular(r, np.eye(len(r)))[extra:]
+    return _Projection(design, inverse, independent[len(dummies) :])
+
+
+def _swept_columns(
+    columns: Floats, w: Floats, dummies: Sequence[NDArray[np.bool_]], cells: Codes | None
+) -> tuple[Floats, Floats]:
+    """Return dummies and columns, demeaned by cell, times root weights, (n, p), and their
+    lengths before demeaning, (p,)."""
     p = len(dummies) + columns.shape[1]
     root = np.sqrt(w)
     totals = None if cells is None else np.bincount(cells, w)
-    matrix = np.empty((len(w), p), order="F")
-    length = np.empty(p)
+    matrix, length = np.empty((len(w), p), order="F"), np.empty(p)
     for j in range(p):
         column = dummies[j] if j < len(dummies) else columns[:, j - len(dummies)]
         values = column * root
@@ -237,15 +269,7 @@ def _project(
         if cells is not None and totals is not None:
             values -= (np.bincount(cells, values * root) / totals)[cells] * root
         matrix[:, j] = values
-    if len(w) <= p:
-        raise _too_few_rows(len(w), p)
-    q, r = qr(matrix, mode="economic", overwrite_a=True, check_finite=False)
-    independent = _independent(r, length)
-    if not independent.all():
-        rotation, r = qr(r[:, independent], mode="economic")
-        q = np.asfortranarray(q @ rotation)
-    design = ProjectedDesign(Q=q, weights=w, cells=cells, clusters=groups)
-    return design, r, independent[len(dummies) :], int(independent[: len(dummies)].sum())
+    return matrix, length
 
 
 def _independent(r: Floats, length: Floats) -> NDArray[np.bool_]:
@@ -339,7 +363,12 @@ def _codes(codes: ArrayLike, used: NDArray[np.bool_], what: str) -> Codes:
     return np.asarray(found, dtype=np.intp)
 
 
-def _check_size(n: int, K: int, G: int) -> None:
+def _check_identified(n: int, K: int, G: int, *, columns: int) -> None:
+    if not columns:
+        raise EstimationError(
+            "fit_least_squares: no column of X varies beyond the absorbed factors; give a "
+            "column that does."
+        )
     if n <= K:
         raise _too_few_rows(n, K)
     if G < 2:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.design import NearestNeighbor
+from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.design_matrix import DesignMatrix, make_design_matrix
 from homevisit_eval.matching.matched_sample import PropensityModel
@@ -50,7 +51,7 @@ class BandScores:
 
     probability: FloatArray
     linear: FloatArray
-    outside: NDArray[np.str_]
+    outside: NDArray[np.object_]
     model: PropensityModel | None
     notes: tuple[str, ...]
 
@@ -80,7 +81,7 @@ class BandMatches:
     """
 
     partner: Integers
-    reason: NDArray[np.str_]
+    reason: NDArray[np.object_]
     scores: BandScores
     distances: FloatArray
     tied: int
@@ -93,7 +94,7 @@ class BandMatches:
 
 def given_scores(probability: FloatArray) -> BandScores:
     """Wrap propensity scores that come as data; every row has one."""
-    nowhere = np.full(len(probability), "", dtype=str)
+    nowhere = np.full(len(probability), "", dtype=object)
     return BandScores(probability, logit(probability), nowhere, None, ())
 
 
@@ -127,7 +128,7 @@ def score_band(
     probability, linear = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     inside = outside == ""
     if len(np.unique(treated[inside])) < 2:
-        return BandScores(probability, linear, outside.astype(str), None, tuple(notes))
+        return BandScores(probability, linear, outside, None, tuple(notes))
     matrix, fit, inside = _fit(frame, treated, covariates, squared, inside=inside, where=where)
     predicted = (outside == "") & ~inside
     if predicted.any():
@@ -142,7 +143,7 @@ def score_band(
     probability[inside], linear[inside] = fit.probability, fit.linear_predictor
     coefficients = dict(zip(matrix.names, fit.coefficients.tolist(), strict=True))
     model = PropensityModel(band, matrix.names, MappingProxyType(coefficients), fit.converged)
-    return BandScores(probability, linear, outside.astype(str), model, tuple(notes))
+    return BandScores(probability, linear, outside, model, tuple(notes))
 
 
 def match_band(
@@ -167,9 +168,9 @@ def match_band(
     score = scores.linear if linear else scores.probability
     rows = np.flatnonzero(scores.outside == "")
     partner = np.full(len(score), -1, dtype=np.int64)
-    reason = np.where(treated == 1, scores.outside, "").astype(object)
+    reason = np.where(treated == 1, scores.outside, "")
     if len(np.unique(treated[rows])) < 2:
-        return BandMatches(partner, reason.astype(str), scores, np.empty(0), 0, 0)
+        return BandMatches(partner, reason, scores, np.empty(0), 0, 0)
     width = _width(score[rows], method)
     ranks = {"row": key_rank[rows], "matchit": data_rank[rows]}
     found, other = (
@@ -188,9 +189,7 @@ def match_band(
     if scores.model is not None and np.isfinite(width):
         scores = replace(scores, model=replace(scores.model, caliper_width=width))
     distances = np.abs(score[pairs] - score[partner[pairs]])
-    return BandMatches(
-        partner, reason.astype(str), scores, distances, found.tied, int(changed.sum())
-    )
+    return BandMatches(partner, reason, scores, distances, found.tied, int(changed.sum()))
 
 
 def _fit(
@@ -205,7 +204,8 @@ def _fit(
     """Fit, leave out rows that run away to certainty, and fit again until none does."""
     while True:
         rows = np.flatnonzero(inside)
-        matrix = make_design_matrix(frame.iloc[rows], covariates, squared)
+        part = frame if inside.all() else frame.iloc[rows]
+        matrix = make_design_matrix(part, covariates, squared)
         try:
             fit = fit_logit(matrix.columns, treated[rows])
         except MatchingError:
@@ -241,8 +241,6 @@ def _separation(matrix: DesignMatrix, treated: Integers, where: str) -> Matching
 
 
 def _groups(treated: Integers) -> str:
-    from homevisit_eval.disclosure import shown_count
-
     counts = shown_count(int((treated == 1).sum())), shown_count(int((treated == 0).sum()))
     return f"{counts[0]} treated and {counts[1]} comparison units"
 

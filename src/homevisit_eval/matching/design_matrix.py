@@ -73,7 +73,7 @@ def make_design_matrix(
         if name in squared:
             names.append(f"{name} squared")
             columns.append((values - values.mean()) ** 2)
-    return DesignMatrix(np.column_stack(columns), tuple(names))
+    return DesignMatrix(np.array(columns).T, tuple(names))  # columns lie in one piece each
 
 
 def factor_levels(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -87,7 +87,7 @@ def check_usable(frame: pd.DataFrame, columns: Sequence[str], role: str, where: 
 
 def check_varies(frame: pd.DataFrame, columns: Sequence[str]) -> None:
     """Raise `MatchingError` naming the covariates that have one value only."""
-    constant = [name for name in columns if frame[name].nunique(dropna=False) < 2]
+    constant = [name for name in columns if _is_constant(frame[name])]
     if constant:
         raise MatchingError(
             f"covariates: {', '.join(constant)} has the same value in all {len(frame):,} rows and "
@@ -153,6 +153,12 @@ def read_scores(frame: pd.DataFrame, propensity_score: ArrayLike) -> NDArray[np.
             "example numpy.clip(scores, 1e-6, 1 - 1e-6)) and say so."
         )
     return scores
+
+
+def _is_constant(column: pd.Series) -> bool:
+    if is_factor(column):
+        return bool(column.nunique() < 2)
+    return bool(column.min() == column.max())
 
 
 def _rows(flags: NDArray[np.bool_]) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from homevisit_eval.design import MatchingMethod, NearestNeighbor, NoMatching
+from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.band import (
     BandMatches,
@@ -250,7 +251,8 @@ def _match_nearest(
         rows = band.rows[np.argsort(rank[band.rows])]
         if scores is None:
             label = f"band {band.name!r}" if band.name else ""
-            found = score_band(frame.iloc[rows], group[rows], band.covariates, band.squared, label)
+            part = frame[list(band.covariates)].iloc[rows]
+            found = score_band(part, group[rows], band.covariates, band.squared, label)
         else:
             found = given_scores(scores[rows])
         result = match_band(
@@ -314,16 +316,17 @@ def _assemble(
         propensity=tuple(
             result.scores.model for _, _, result in results if result.scores.model is not None
         ),
-        unmatched=pd.DataFrame({"row": index[lost], "reason": reason[lost].astype(str)}),
+        unmatched=pd.DataFrame({"row": index[lost], "reason": pd.Series(reason[lost], dtype=str)}),
         audit=audit,
     )
 
 
 def _nobody(reasons: pd.Series, count: int) -> str:
-    listed = "; ".join(f"{text} ({number:,})" for text, number in reasons.value_counts().items())
+    counts = reasons.value_counts()
+    listed = "; ".join(f"{text} ({shown_count(number)})" for text, number in counts.items())
     return (
-        f"None of {count:,} treated units found a match: {listed}. Widen the caliper, or use "
-        "fewer exact columns or covariates."
+        f"None of {shown_count(count)} treated units found a match: {listed}. Widen the caliper, "
+        "or use fewer exact columns or covariates."
     )
 
 

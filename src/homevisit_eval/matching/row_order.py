@@ -59,7 +59,8 @@ def _plain(columns: pd.DataFrame) -> pd.DataFrame:
     plain = {}
     for number, (_, column) in enumerate(columns.items()):
         dtype = column.dtype
-        if isinstance(dtype, np.dtype) and dtype.kind in "iub":
+        whole = pd.api.types.is_integer_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
+        if whole and not column.hasnans:
             plain[number] = pd.Series(column.to_numpy(dtype=np.int64))
         elif isinstance(dtype, np.dtype) and dtype.kind == "M":
             moments = column.to_numpy(dtype="datetime64[ns]").astype(np.int64)

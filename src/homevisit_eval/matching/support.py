@@ -21,7 +21,7 @@ class OneSidedLevel:
     """A level that only treated, or only comparison units have."""
 
     covariate: str
-    level: str
+    category: str
     group: str
     count: int
 
@@ -29,7 +29,7 @@ class OneSidedLevel:
         """Return a sentence; counts under 10 as "<10"."""
         other = "comparison" if self.group == "treated" else "treated"
         return (
-            f"{self.covariate} {self.level} has no {other} unit: {shown_count(self.count)} "
+            f"{self.covariate} {self.category} has no {other} unit: {shown_count(self.count)} "
             f"{self.group} unit(s) left out of the propensity model"
         )
 
@@ -48,7 +48,7 @@ class Support:
     """
 
     inside: NDArray[np.bool_]
-    covariate: NDArray[np.str_]
+    covariate: NDArray[np.object_]
     levels: tuple[OneSidedLevel, ...]
 
     def __repr__(self) -> str:
@@ -84,7 +84,7 @@ def find_support(
                 covariate[rows] = name
                 inside[rows] = False
                 changed = True
-    return Support(inside, covariate.astype(str), tuple(found))
+    return Support(inside, covariate, tuple(found))
 
 
 def _coded(

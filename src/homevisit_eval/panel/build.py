@@ -75,26 +75,28 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
     """
     started = time.perf_counter()
     held = _enrollment(sources)
-    attended = _attendance(sources, held, measurement)
-    persons = demographic_measures(attended.rows, sources.students, sources.characteristics)
+    dated = attendance.absences_on_school_days(sources.absences, held.numbers)
+    missed = attendance.absence_days(dated, held.segments, measurement)
+    days = store(sources.connection, missed, "absence_days")
+    attended = _attendance(held, days, measurement)
+    persons = demographic_measures(attended, sources.students, sources.characteristics)
     disciplined = _discipline(persons, sources, held, measurement)
     tested = _achievement(disciplined.rows, sources)
     ordered = tested.rows.select(*STUDENT_COLUMNS).sort(*STUDENT_YEAR)
     students = store(sources.connection, ordered, "students")
     _require_one_row_each(students, held.spells)
     visits = visit_frame(sources.visits, students, held.districts)
-    assert attended.facts is not None
     panel = Panel(
         students=students,
         schools=school_frame(sources.schools, held.years, students),
         teachers=_teachers(sources, held),
-        history=history_frame(attended.facts, disciplined.facts, held.numbers),
+        history=history_frame(days, disciplined.facts, held.numbers),
         visits=visits,
         spells=held.spells,
         counts=(
             *counts.count_student_years(held.spells, held.enrolled, students),
             *counts.count_persons(sources.students, sources.characteristics, students),
-            *attended.counts,
+            *counts.count_absences(sources.absences, dated, days),
             *disciplined.counts,
             *tested.counts,
             *counts.count_visits(sources.visits, visits, students),
@@ -130,14 +132,10 @@ def _enrollment(sources: Sources) -> _Enrollment:
     )
 
 
-def _attendance(sources: Sources, held: _Enrollment, measurement: Measurement) -> _Step:
-    dated = attendance.absences_on_school_days(sources.absences, held.numbers)
-    missed = attendance.absence_days(dated, held.segments, measurement)
-    days = store(sources.connection, missed, "absence_days")
+def _attendance(held: _Enrollment, days: Frame, measurement: Measurement) -> Frame:
     rows = enrollment.schools_of_students(held.spells, held.years, held.enrolled)
     rows = rows.join(attendance.attendance_sums(days), on=STUDENT_YEAR, how="left")
-    measures = attendance.attendance_measures(rows, measurement)
-    return _Step(measures, days, counts.count_absences(sources.absences, dated, days))
+    return attendance.attendance_measures(rows, measurement)
 
 
 def _discipline(

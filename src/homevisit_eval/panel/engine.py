@@ -34,7 +34,7 @@ def store(connection: duckdb.DuckDBPyConnection, frame: Frame, name: str) -> Fra
     table = f"homevisit_panel_{name}_{next(_numbers)}"
     connection.execute(f"CREATE TEMPORARY TABLE {table} AS {relation.sql_query()}")
     log.debug("kept the table %s", table)
-    return cast(Frame, nw.from_native(connection.table(table)))
+    return nw.from_native(connection.table(table))
 
 
 def count_rows(frame: Frame) -> int:
@@ -60,7 +60,7 @@ def fetch_frame(frame: Frame, order: tuple[str, ...]) -> pd.DataFrame:
     ``datetime64``, texts stay as pandas reads them.
     """
     relation = cast(duckdb.DuckDBPyRelation, nw.to_native(frame.sort(*order)))
-    result = relation.df()
+    result: pd.DataFrame = relation.df()
     for name in result.columns:
         kind = result[name].dtype
         if not pd.api.types.is_extension_array_dtype(kind):

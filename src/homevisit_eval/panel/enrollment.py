@@ -6,8 +6,6 @@ instructional days of a school's calendar that lie within a student's enrollment
 
 from __future__ import annotations
 
-from typing import cast
-
 import narwhals as nw
 
 from homevisit_eval.panel.engine import Frame
@@ -103,7 +101,7 @@ def number_days(calendar: Frame, dates: Frame) -> Frame:
         .with_columns(nw.col("instructional").fill_null(0).cast(nw.Int64))
     )
     number = nw.col("instructional").cum_sum().over("school_id", "school_year", order_by="date")
-    return cast(Frame, numbered.with_columns(instructional_day=number.cast(nw.Int64)))
+    return numbered.with_columns(instructional_day=number.cast(nw.Int64))
 
 
 def resolve_segments(spells: Frame, numbers: Frame) -> Frame:

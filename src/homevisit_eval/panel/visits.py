@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import cast
 
 import narwhals as nw
 
@@ -75,15 +74,12 @@ def visit_frame(visits: Frame, students: Frame, districts: Frame) -> Frame:
     first = candidates.with_columns(earliest=nw.col("school_year").min().over("visit_id")).filter(
         nw.col("school_year") == nw.col("earliest")
     )
-    return cast(
-        Frame,
-        first.select(
-            "student_id",
-            "visit_id",
-            "date",
-            "school_year",
-            "program",
-            "mode",
-            nw.col("completed").cast(nw.Int64),
-        ),
+    return first.select(
+        "student_id",
+        "visit_id",
+        "date",
+        "school_year",
+        "program",
+        "mode",
+        nw.col("completed").cast(nw.Int64),
     )

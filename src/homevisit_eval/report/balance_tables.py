@@ -68,7 +68,10 @@ def baseline_equivalence(balance: Balance, name: str = "A8") -> Table:
         if kind in ("mean", "spread", "effect_size")
     )  # fmt: skip
     return _table(
-        balance, frame, EQUIVALENCE_COLUMNS, name, "Baseline equivalence", numbers,
+        balance, frame, EQUIVALENCE_COLUMNS,
+        name=name,
+        title="Baseline equivalence",
+        numbers=numbers,
         spanners=(
             ("Mean", ("mean_visited_after", "mean_comparison_after")),
             ("Standard deviation", ("sd_visited_after", "sd_comparison_after")),
@@ -85,8 +88,10 @@ def balance_before_and_after(balance: Balance, name: str = "A9") -> Table:
         if kind in ("mean", "effect_size", "number")
     )  # fmt: skip
     return _table(
-        balance, _characteristics(balance), BALANCE_COLUMNS, name,
-        "Balance before and after matching", numbers,
+        balance, _characteristics(balance), BALANCE_COLUMNS,
+        name=name,
+        title="Balance before and after matching",
+        numbers=numbers,
         spanners=(
             ("Mean before matching", ("mean_visited_before", "mean_comparison_before")),
             ("Standardized difference", ("smd_before", "smd_after")),
@@ -124,10 +129,10 @@ def _table(
     balance: Balance,
     frame: pd.DataFrame,
     columns: Mapping[str, tuple[Kind, str]],
+    *,
     name: str,
     title: str,
     numbers: tuple[str, ...],
-    *,
     spanners: tuple[tuple[str, tuple[str, ...]], ...],
     notes: tuple[str, ...],
 ) -> Table:

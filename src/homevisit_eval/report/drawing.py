@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -21,13 +22,13 @@ __all__ = [
     "ORANGE",
     "WIDTH",
     "figure_style",
-    "mark_synthetic",
+    "finish",
     "new_axes",
     "to_png",
     "to_svg",
 ]
 
-WIDTH = 4.4
+WIDTH = 4.0
 """Inches: text of 10 points stays readable where a phone scales the figure to its width."""
 
 # Okabe and Ito's colors, which people with color blindness can tell apart.
@@ -38,7 +39,7 @@ INK = "#1B2430"
 MUTED = "#566170"
 LIGHT = "#D9DEE4"
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"],
     "font.size": 9.5,
@@ -60,7 +61,7 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "homevisit_eval",
 }
-DOTS_PER_INCH = 220
+DOTS_PER_INCH = 180
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def figure_style() -> Iterator[None]:
     """Draw with the style of the report, whatever the user's own settings are."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+        mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
         yield
 
 
@@ -78,8 +79,8 @@ def new_axes(height: float) -> Axes:
     return figure.subplots()
 
 
-def mark_synthetic(figure: Figure, synthetic: bool) -> None:
-    """Write "Synthetic data" at the top right of a figure made from synthetic data."""
+def finish(figure: Figure, synthetic: bool) -> None:
+    """Write "Synthetic data" at the top right where it is due, and settle the layout once."""
     if synthetic:
         figure.suptitle(
             SYNTHETIC,
@@ -89,6 +90,8 @@ def mark_synthetic(figure: Figure, synthetic: bool) -> None:
             fontweight="bold",
             color=ORANGE,
         )
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def to_svg(figure: Figure) -> str:

@@ -18,7 +18,7 @@ from homevisit_eval.report.drawing import (
     MUTED,
     ORANGE,
     figure_style,
-    mark_synthetic,
+    finish,
     new_axes,
 )
 from homevisit_eval.report.sample_tables import sample_flow as flow_table
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["sample_flow", "sample_flow_alt_text"]
 
 GROUPS = (("visited", "Visited", 0.12, BLUE), ("comparison", "Comparison", 0.88, ORANGE))
-HALF_BOX = 0.115
+HALF_BOX = 0.118
 BOX = 0.62
 LINE = 0.36
 GAP = 0.16
-REASON_WIDTH = 34
+REASON_WIDTH = 29
 BRANCH = 0.46
 TOP = 0.7
-LABEL_WIDTH = 26
+LABEL_WIDTH = 25
+TWO_LINES = 2
 INCH = 0.42
 FRAME = 0.35
 
@@ -92,7 +93,7 @@ def sample_flow(
         figure = ax.get_figure(root=True)
         assert figure is not None
         if own:
-            mark_synthetic(figure, matched.sample.synthetic)
+            finish(figure, matched.sample.synthetic)
         return figure
 
 
@@ -123,7 +124,17 @@ def _height(stage: Stage) -> float:
     if stage.branch:
         return BRANCH
     lines = sum(len(textwrap.wrap(reason, REASON_WIDTH)) for reason, _ in stage.left)
-    return BOX + GAP + (lines * LINE + GAP + 0.12 * len(stage.left) if stage.left else 0.12)
+    return (
+        2 * _overhang(stage)
+        + BOX
+        + GAP
+        + (lines * LINE + GAP + 0.12 * len(stage.left) if stage.left else 0.12)
+    )
+
+
+def _overhang(stage: Stage) -> float:
+    """Return by how much a label of more than two lines stands out above and below its box."""
+    return max(len(textwrap.wrap(stage.label, LABEL_WIDTH)) - TWO_LINES, 0) * LINE / 2
 
 
 def _draw_stage(ax: Axes, stage: Stage, top: float, *, first: bool) -> float:
@@ -143,10 +154,11 @@ def _draw_stage(ax: Axes, stage: Stage, top: float, *, first: bool) -> float:
                     fontsize=8.3, color=MUTED)  # fmt: skip
         top += len(wrapped) * LINE + 0.12
     top += GAP + (0.12 if not stage.left else 0)
+    top += _overhang(stage)
     if not first:
         _draw_arrows(ax, start, top)
     _draw_boxes(ax, stage, top)
-    return top + BOX
+    return top + BOX + _overhang(stage)
 
 
 def _draw_arrows(ax: Axes, start: float, end: float) -> None:
@@ -170,7 +182,7 @@ def _draw_boxes(ax: Axes, stage: Stage, top: float) -> None:
     ax.plot([0.12 + HALF_BOX, 0.88 - HALF_BOX], [middle, middle], color=LIGHT, lw=1, zorder=0)
     ax.text(
         0.5, middle, "\n".join(textwrap.wrap(stage.label, LABEL_WIDTH)), ha="center",
-        va="center", fontweight="bold", linespacing=1.1,
+        va="center", fontsize=9, fontweight="bold", linespacing=1.1,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 2.5},
     )  # fmt: skip
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,10 +21,10 @@ from homevisit_eval.report.drawing import (
     ORANGE,
     WIDTH,
     figure_style,
-    mark_synthetic,
+    finish,
 )
 from homevisit_eval.report.impact_tables import impacts as impacts_table
-from homevisit_eval.report.words import Verdict
+from homevisit_eval.report.words import Verdict, outcome_unit, verdict
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS, format_value
 
 if TYPE_CHECKING:
@@ -41,6 +42,20 @@ MARKS: dict[Verdict, tuple[str, str, str, str]] = {
 ROW_HEIGHT = 0.52
 PANEL_EXTRA = 0.72
 TOP = 0.62
+LONGEST_LABEL = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One line of the figure, in printed units."""
+
+    label: str
+    unit: str
+    estimate: float
+    low: float
+    high: float
+    text: str
+    verdict: Verdict
 
 
 def impacts(effects: Sequence[Effect], ax: Axes | None = None) -> Figure:
@@ -73,38 +88,35 @@ def impacts(effects: Sequence[Effect], ax: Axes | None = None) -> Figure:
         )
     with figure_style():
         if ax is not None:
-            for unit, rows in panels.items():
-                _draw_panel(ax, unit, rows)
+            for unit, bars in panels.items():
+                _draw_panel(ax, unit, bars)
             return _figure_of(ax)
-        heights = [len(rows) * ROW_HEIGHT + PANEL_EXTRA for rows in panels.values()]
+        heights = [len(bars) * ROW_HEIGHT + PANEL_EXTRA for bars in panels.values()]
         figure = Figure(figsize=(WIDTH, sum(heights, TOP)), layout="constrained")
         if panels:
             grid = figure.subplots(
                 len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
             )
-            for axes, (unit, rows) in zip(grid[:, 0], panels.items(), strict=True):
-                _draw_panel(axes, unit, rows)
-        shown = {str(verdict) for rows in panels.values() for verdict in rows["verdict"]}
+            for axes, (unit, bars) in zip(grid[:, 0], panels.items(), strict=True):
+                _draw_panel(axes, unit, bars)
+        shown = {bar.verdict for bars in panels.values() for bar in bars}
         figure.legend(
-            handles=[_legend_mark(*mark) for verdict, mark in MARKS.items() if verdict in shown],
+            handles=[_legend_mark(*mark) for key, mark in MARKS.items() if key in shown],
             loc="outside lower left",
             frameon=False,
             fontsize=8.5,
             ncols=1,
         )
-        mark_synthetic(figure, any(effect.synthetic for effect in effects))
+        finish(figure, any(effect.synthetic for effect in effects))
         return figure
 
 
 def impacts_alt_text(effects: Sequence[Effect]) -> str:
     """Return what figure F2 shows, in words."""
-    frame = impacts_table(effects).frame
     parts = [
-        f"{row.outcome}: {format_value(row.estimate, 'effect', str(row.unit))}, interval "
-        f"{format_value(row.ci_low, 'effect', str(row.unit))} to "
-        f"{format_value(row.ci_high, 'effect', str(row.unit))}, {row.verdict}"
-        for row in frame.itertuples()
-        if pd.notna(row.estimate)
+        f"{bar.label}: {bar.text} {bar.unit}, {bar.verdict}"
+        for bars in _panels(effects).values()
+        for bar in bars
     ]
     return (
         "Differences between visited and matched comparison students with confidence intervals. "
@@ -112,42 +124,52 @@ def impacts_alt_text(effects: Sequence[Effect]) -> str:
     )
 
 
-def _panels(effects: Sequence[Effect]) -> dict[str, pd.DataFrame]:
-    """Return the rows that may be shown, by printed unit; percents are multiplied by 100."""
-    frame = impacts_table(effects).frame
-    frame = frame[frame["estimate"].notna()].copy()
-    percent = frame["unit"].isin([PERCENT, PERCENT_OF_STUDENTS])
-    numbers = ["estimate", "ci_low", "ci_high"]
-    for column in numbers:
-        frame[f"{column}_text"] = [
-            format_value(value, "effect", str(unit)).removesuffix(" pp")
-            for value, unit in zip(frame[column], frame["unit"], strict=True)
-        ]
-        frame[column] = frame[column].astype(float).where(~percent, frame[column] * 100)
-    frame["panel"] = frame["unit"].astype(str).where(~percent, PERCENTAGE_POINTS)
-    return {str(unit): rows for unit, rows in frame.groupby("panel", sort=False)}
+def _panels(effects: Sequence[Effect]) -> dict[str, list[Bar]]:
+    """Return the effects that may be shown, by printed unit; percents are multiplied by 100."""
+    table = impacts_table(effects)
+    panels: dict[str, list[Bar]] = {}
+    for row, effect in enumerate(effects):
+        if (row, "estimate") in table.hidden or not math.isfinite(effect.ci_high - effect.ci_low):
+            continue
+        unit = outcome_unit(effect.outcome)
+        percent = unit in (PERCENT, PERCENT_OF_STUDENTS)
+        scale = 100.0 if percent else 1.0
+        estimate, low, high = (
+            format_value(value, "effect", unit).removesuffix(" pp")
+            for value in (effect.estimate, effect.ci_low, effect.ci_high)
+        )
+        bar = Bar(
+            label=effect.outcome.label,
+            unit=PERCENTAGE_POINTS if percent else unit,
+            estimate=effect.estimate * scale,
+            low=effect.ci_low * scale,
+            high=effect.ci_high * scale,
+            text=f"{estimate}  [{low}, {high}]",
+            verdict=verdict(effect),
+        )
+        panels.setdefault(bar.unit, []).append(bar)
+    return panels
 
 
-def _draw_panel(ax: Axes, unit: str, rows: pd.DataFrame) -> None:
-    count = len(rows)
-    low = min(0.0, float(rows["ci_low"].min()))
-    high = max(0.0, float(rows["ci_high"].max()))
+def _draw_panel(ax: Axes, unit: str, bars: Sequence[Bar]) -> None:
+    count = len(bars)
+    low = min(0.0, *(bar.low for bar in bars))
+    high = max(0.0, *(bar.high for bar in bars))
     room = 0.06 * (high - low or 1.0)
     ax.set_xlim(low - room, high + room)
     ax.set_ylim(count - 0.35, -0.75)
     ax.axvline(0, color=MUTED, linewidth=1.1, zorder=1)
     ax.grid(axis="x")
-    for position, row in enumerate(rows.itertuples()):
-        marker, color, face, _ = MARKS[row.verdict]
-        ax.hlines(position, row.ci_low, row.ci_high, color=color, linewidth=2.2, zorder=2)
+    for position, bar in enumerate(bars):
+        marker, color, face, _ = MARKS[bar.verdict]
+        ax.hlines(position, bar.low, bar.high, color=color, linewidth=2.2, zorder=2)
         ax.plot(
-            row.estimate, position, marker, color=color, markerfacecolor=face, markersize=7.5,
+            bar.estimate, position, marker, color=color, markerfacecolor=face, markersize=7.5,
             markeredgewidth=1.8, zorder=3,
         )  # fmt: skip
-        text = f"{row.estimate_text}  [{row.ci_low_text}, {row.ci_high_text}]"
         for x, words, side, size, ink in (
-            (0, str(row.outcome), "left", 9.5, INK),
-            (1, text, "right", 8.5, MUTED),
+            (0, _short(bar.label), "left", 9.5, INK),
+            (1, bar.text, "right", 8.5, MUTED),
         ):
             ax.text(
                 x, position - 0.42, words, transform=ax.get_yaxis_transform(), ha=side,
@@ -159,6 +181,10 @@ def _draw_panel(ax: Axes, unit: str, rows: pd.DataFrame) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("-", "−")))
     ax.tick_params(axis="x", length=0)
     ax.set_xlabel(f"Difference, {unit}")
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1].rstrip()}…"
 
 
 def _legend_mark(marker: str, color: str, face: str, label: str) -> Line2D:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -156,9 +156,13 @@ def impacts(effects: Sequence[Effect], name: str = "T1") -> Table:
         section="question",
         detail="sentence",
         csv_only=(
-            "unit", "estimand", "students_visited", "students_comparison", "confidence_level",
+            "unit",
+            "estimand",
+            "students_visited",
+            "students_comparison",
+            "confidence_level",
             "verdict",
-        ),  # fmt: skip
+        ),
         spanners=(
             ("Adjusted mean", ("adjusted_mean_visited", "adjusted_mean_comparison")),
             (f"{level} interval", ("ci_low", "ci_high")),
@@ -191,9 +195,16 @@ def full_estimates(effects: Sequence[Effect], name: str = "B1") -> Table:
         title="Full impact estimates",
         section="question",
         csv_only=(
-            "unit", "role", "domain", "estimand", "confidence_level", "covariance", "cluster",
-            "df_convention", "formula",
-        ),  # fmt: skip
+            "unit",
+            "role",
+            "domain",
+            "estimand",
+            "confidence_level",
+            "covariance",
+            "cluster",
+            "df_convention",
+            "formula",
+        ),
         spanners=(
             (f"{level} interval", ("ci_low", "ci_high")),
             ("Unadjusted mean", ("mean_visited", "mean_comparison")),
@@ -242,9 +253,14 @@ def sensitivity_grid(
         title="Does another reasonable analysis say the same?",
         section="outcome",
         csv_only=(
-            "question", "unit", "confidence_level", "covariance", "cluster", "df_convention",
+            "question",
+            "unit",
+            "confidence_level",
+            "covariance",
+            "cluster",
+            "df_convention",
             "formula",
-        ),  # fmt: skip
+        ),
         spanners=(
             (f"{level} interval", ("ci_low", "ci_high")),
             ("Student-years", ("n_visited", "n_comparison")),
@@ -279,7 +295,7 @@ def _effect_table(
         {column: [_value(effect, column) for effect in effects] for column in columns}
     )
     resting = tuple(column for column in RESTING if column in columns)
-    on_counts = {column: resting for column in ("n_visited", "n_comparison")}
+    counts = [column for column in columns if KINDS[column] == "count"]
     return suppress_small_counts(
         Table(
             name=name,
@@ -295,25 +311,24 @@ def _effect_table(
             section=section,
             detail=detail,
             csv_only=csv_only,
-            groups={**on_counts, "students_visited": (), "students_comparison": ()}
-            if "students_visited" in columns
-            else on_counts,
+            groups=dict.fromkeys(counts, resting),
         )
     )
 
 
 def _value(effect: Effect, column: str) -> Any:
-    special = {
-        "outcome": lambda: effect.outcome.label,
-        "question": lambda: f"{effect.question_label} ({effect.role} question)",
-        "variation": lambda: effect.sensitivity or MAIN_ANALYSIS,
-        "unit": lambda: outcome_unit(effect.outcome),
-        "domain": lambda: effect.outcome.domain,
-        "estimand": lambda: str(effect.estimand),
-        "verdict": lambda: verdict(effect),
-        "sentence": lambda: impact_sentence(effect),
+    """Return what stands in a column: a field of the effect, or words made from it."""
+    made: Mapping[str, Callable[[Effect], str]] = {
+        "outcome": lambda one: one.outcome.label,
+        "question": lambda one: f"{one.question_label} ({one.role} question)",
+        "variation": lambda one: one.sensitivity or MAIN_ANALYSIS,
+        "unit": lambda one: outcome_unit(one.outcome),
+        "domain": lambda one: one.outcome.domain,
+        "estimand": lambda one: str(one.estimand),
+        "verdict": verdict,
+        "sentence": impact_sentence,
     }
-    return special[column]() if column in special else getattr(effect, column)
+    return made[column](effect) if column in made else getattr(effect, column)
 
 
 def _level(effects: Sequence[Effect]) -> str:
@@ -336,7 +351,7 @@ def _convention_notes(effects: Sequence[Effect]) -> tuple[str, ...]:
     for effect in effects:
         cluster = CLUSTER_WORDS.get(effect.cluster, effect.cluster)
         notes.append(
-            f"Model: {effect.formula}. Standard errors: {effect.covariance}, clustered by "
-            f"{cluster}; degrees of freedom: {effect.df_convention}. Estimand: {effect.estimand}."
+            f"Standard errors: {effect.covariance}, clustered by {cluster}; degrees of freedom: "
+            f"{effect.df_convention}. Whose effect: {effect.estimand}."
         )
     return tuple(dict.fromkeys(notes))

@@ -18,7 +18,7 @@ from homevisit_eval.report.drawing import (
     MUTED,
     ORANGE,
     figure_style,
-    mark_synthetic,
+    finish,
     new_axes,
 )
 
@@ -29,9 +29,10 @@ __all__ = ["love_plot", "love_plot_alt_text"]
 
 SATISFIED = 0.05
 ADJUSTABLE = 0.25
-ROW_HEIGHT = 0.27
+ROW_HEIGHT = 0.28
 AROUND = 1.5
-LONGEST_LABEL = 34
+LONGEST_LABEL = 30
+YEAR_BEFORE = ", year before"
 
 
 def love_plot(balance: Balance, ax: Axes | None = None) -> Figure:
@@ -60,7 +61,7 @@ def love_plot(balance: Balance, ax: Axes | None = None) -> Figure:
         assert figure is not None
         if own:
             figure.legend(loc="outside lower left", frameon=False, fontsize=8.5, ncols=2)
-            mark_synthetic(figure, balance.synthetic)
+            finish(figure, balance.synthetic)
         return figure
 
 
@@ -71,19 +72,20 @@ def love_plot_alt_text(balance: Balance) -> str:
         return "Standardized differences: none can be shown, because too few students were matched."
     after, before = rows["smd_after"].abs(), rows["smd_before"].abs()
     within = int((after <= ADJUSTABLE).sum())
-    worst = rows.loc[after.idxmax()]
+    worst = str(rows["characteristic"].iloc[int(after.to_numpy().argmax())])
     return (
         f"Standardized differences of {len(rows)} baseline characteristics between visited and "
         f"comparison students. Before matching the largest is {before.max():.2f} in absolute "
-        f"value; after matching it is {after.max():.2f} ({worst['characteristic']}), and {within} "
+        f"value; after matching it is {after.max():.2f} ({worst}), and {within} "
         f"of {len(rows)} are within 0.25."
     )
 
 
 def _rows(balance: Balance) -> pd.DataFrame:
     frame = balance_before_and_after(balance).frame
-    seen = np.isfinite(frame["smd_before"]) & np.isfinite(frame["smd_after"])
-    return frame[seen].reset_index(drop=True)
+    numbers = frame[["smd_before", "smd_after"]].to_numpy(dtype=float)
+    seen: pd.DataFrame = frame.loc[np.isfinite(numbers).all(axis=1)].reset_index(drop=True)
+    return seen
 
 
 def _draw(ax: Axes, rows: pd.DataFrame) -> None:
@@ -101,12 +103,14 @@ def _draw(ax: Axes, rows: pd.DataFrame) -> None:
     ax.set_xlim(-widest * 1.08, widest * 1.08)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_yticks(place, [_short(str(label)) for label in rows["characteristic"]])
+
     ax.tick_params(axis="both", length=0, labelcolor=INK)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}".replace("-", "−")))
     ax.set_xlabel("Visited less comparison, in standard deviations", loc="right")
 
 
 def _short(label: str) -> str:
+    label = label.removesuffix(YEAR_BEFORE)
     if len(label) <= LONGEST_LABEL:
         return label
     cut = label.rfind(" ", 0, LONGEST_LABEL)

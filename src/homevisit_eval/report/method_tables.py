@@ -11,13 +11,20 @@ from homevisit_eval.design import MatchingMethod, NearestNeighbor, NoMatching, S
 from homevisit_eval.disclosure import suppress_small_counts
 from homevisit_eval.report.words import in_sentence, listed, outcome_unit
 from homevisit_eval.sample.labels import school_years_text
-from homevisit_eval.table import Table, format_value
+from homevisit_eval.table import Sum, Table, format_value
 
 if TYPE_CHECKING:
     from homevisit_eval.evaluation import Evaluation
     from homevisit_eval.matching import MatchedSample
 
-__all__ = ["matching_specification", "provenance", "read_aloud", "variables"]
+__all__ = [
+    "decisions",
+    "matching_specification",
+    "panel_counts",
+    "provenance",
+    "read_aloud",
+    "variables",
+]
 
 SHORT_CHECKSUM = 12
 
@@ -25,7 +32,7 @@ COLUMN_WORDS: Mapping[str, str] = {
     "school_year": "school year",
     "grade": "grade",
     "school_id": "school",
-    "visited_prior": "visited in the year before (yes, no or unknown)",
+    "visited_prior": "record of a visit in the year before (yes / no / unknown)",
 }
 DISTANCE_WORDS: Mapping[str, str] = {
     "linear_propensity_score": "the logit of the propensity score",
@@ -166,6 +173,71 @@ def provenance(evaluation: Evaluation, name: str = "C8") -> Table:
             csv_only=("sha256",),
         )
     )
+
+
+def decisions(evaluation: Evaluation, name: str = "D1") -> Table | None:
+    """Return what was decided about rows of the files, counted; None if nothing was."""
+    rows = [
+        (one.file, one.rule.replace("_", " "), one.column, one.count, one.advice)
+        for one in evaluation.decisions
+    ]
+    if not rows:
+        return None
+    return suppress_small_counts(
+        Table(
+            name=name,
+            title="Decisions about the files",
+            frame=pd.DataFrame(rows, columns=["file", "rule", "column", "rows", "decision"]),
+            kinds={
+                "file": "text", "rule": "text", "column": "text", "rows": "count",
+                "decision": "text",
+            },
+            labels={
+                "file": "File", "rule": "What was found", "column": "Column", "rows": "Rows",
+                "decision": "What was done",
+            },
+            synthetic=evaluation.synthetic,
+        )
+    )  # fmt: skip
+
+
+def panel_counts(evaluation: Evaluation, name: str = "D2") -> Table | None:
+    """Return how many records became part of the student-years; None if nothing was counted."""
+    counts = evaluation.panel_counts
+    if not counts:
+        return None
+    rows = [
+        (one.source, one.rows_in, one.rows_used, one.rows_in - one.rows_used, one.note)
+        for one in counts
+    ]
+    sums = [
+        Sum(((row, "rows_used"), (row, "rows_left_out")), (row, "rows_in"))
+        for row in range(len(rows))
+    ]
+    sums += [
+        Sum(((row, "rows_in"),), (row - 1, "rows_used"))
+        for row in range(1, len(rows))
+        if counts[row].source == counts[row - 1].source
+        and counts[row].rows_in == counts[row - 1].rows_used
+    ]
+    columns = ["source", "rows_in", "rows_used", "rows_left_out", "note"]
+    return suppress_small_counts(
+        Table(
+            name=name,
+            title="From records to student-years",
+            frame=pd.DataFrame(rows, columns=columns),
+            kinds={
+                "source": "text", "rows_in": "count", "rows_used": "count",
+                "rows_left_out": "count", "note": "text",
+            },
+            labels={
+                "source": "Table", "rows_in": "Rows before", "rows_used": "Rows used",
+                "rows_left_out": "Left out", "note": "What they are",
+            },
+            synthetic=evaluation.synthetic,
+            sums=tuple(sums),
+        )
+    )  # fmt: skip
 
 
 def _covariate_rows(matched: MatchedSample) -> list[tuple[str, str]]:

@@ -86,22 +86,17 @@ def table_html(table: Table) -> str:
         css.append("sticky")
     if len(table.columns) >= WIDE_FROM:
         css.append("wide")
-    html = re.sub(
-        r'(<caption>|<td colspan="\d+">)(.*?)(</caption>|</td>)',
-        r'\1<span class="stay">\2</span>\3',
-        table.html(),
-    )
     label = escape(f"Table {table.number}: {table.title}")
     return (
         f'<div class="{" ".join(css)}" role="region" tabindex="0" aria-label="{label}">\n'
-        f"{html}\n</div>"
+        f"{table.html()}\n</div>"
     )
 
 
 def figure_html(figure: ReportFigure) -> str:
     """Return a figure with its drawing inlined, a text alternative and a caption."""
     number = figure.name.partition("_")[0]
-    drawing = figure.svg[figure.svg.index("<svg") :]
+    drawing = _with_own_ids(figure.svg[figure.svg.index("<svg") :], figure.name)
     synthetic = f" {SYNTHETIC}." if figure.synthetic else ""
     return (
         f'<figure id="figure-{escape(figure.name)}">\n'
@@ -109,6 +104,11 @@ def figure_html(figure: ReportFigure) -> str:
         f"<figcaption><strong>{escape(number)}</strong> {escape(figure.title)}."
         f"{synthetic}</figcaption>\n</figure>"
     )
+
+
+def _with_own_ids(svg: str, name: str) -> str:
+    """Put the figure's name before the ids of a drawing, which are unique in its file only."""
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
 
 
 def whole_page(title: str, style: str, header: str, sections: Sequence[str], footer: str) -> str:

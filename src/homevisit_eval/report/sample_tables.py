@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from homevisit_eval.disclosure import suppress_small_counts
-from homevisit_eval.report.words import grade_text, in_sentence
+from homevisit_eval.report.words import grade_text
 from homevisit_eval.sample.labels import school_year_text
 from homevisit_eval.table import Kind, Sum, Table
 
@@ -101,9 +101,7 @@ def sample_counts(matched: MatchedSample, name: str = "T2") -> Table:
     )  # fmt: skip
 
 
-def sample_flow(
-    matched: MatchedSample, effects: Sequence[Effect] = (), name: str = "F1"
-) -> Table:
+def sample_flow(matched: MatchedSample, effects: Sequence[Effect] = (), name: str = "F1") -> Table:
     """Return the way from all enrolled student-years to those whose outcome was observed.
 
     Parameters
@@ -119,8 +117,9 @@ def sample_flow(
     lines = [*_candidate_lines(matched), *_matching_lines(matched)]
     lines += _outcome_lines(matched, effects)
     columns = ["label", "line", *FLOW_GROUPS, "attrition_visited", "attrition_comparison"]
-    frame = pd.DataFrame([[getattr(one, name) for name in columns] for one in lines],
-                         columns=columns)
+    frame = pd.DataFrame(
+        [[getattr(one, name) for name in columns] for one in lines], columns=columns
+    )
     shares = ["attrition_visited", "attrition_comparison"]
     frame[shares] = frame[shares].astype(float)
     kinds: dict[str, Kind] = {"label": "text", "line": "text"}
@@ -181,12 +180,12 @@ def _matching_lines(matched: MatchedSample) -> list[FlowLine]:
     if not lost_visited and not lost_comparison:
         return []
     lines = [
-        FlowLine("excluded", f"– without a match: {in_sentence(str(reason))}", int(count), 0)
+        FlowLine("excluded", f"– Without a match: {reason}", int(count), 0)
         for reason, count in matched.matches.unmatched["reason"].value_counts().sort_index().items()
     ]
     return [
         *lines,
-        FlowLine("excluded", "– not chosen as a match", 0, lost_comparison),
+        FlowLine("excluded", "– Not chosen as a match", 0, lost_comparison),
         FlowLine("remaining", "Matched", matched.n_visited, matched.n_comparison),
     ]
 
@@ -198,7 +197,7 @@ def _outcome_lines(matched: MatchedSample, effects: Sequence[Effect]) -> list[Fl
         seen = (effect.n_visited, effect.n_comparison)
         unseen = (among[0] - seen[0], among[1] - seen[1])
         lines += [
-            FlowLine("not observed", f"– {in_sentence(label)} not observed", *unseen, 0, *among),
+            FlowLine("not observed", f"– {label} not observed", *unseen, 0, *among),
             FlowLine("observed", f"{label} observed", *seen),
         ]
     return lines

@@ -34,10 +34,11 @@ nav{border-top:1px solid var(--line);border-bottom:1px solid var(--line);padding
 font-size:.95rem}
 nav ol{list-style:none;display:flex;flex-wrap:wrap;gap:.35rem 1.3rem;margin:0;padding:0;
 max-width:none}
-nav a{text-decoration:none;display:inline-block;padding:.15rem 0}nav a:hover{text-decoration:underline}
+nav a{text-decoration:none;display:inline-block;padding:.15rem 0}
+nav a:hover{text-decoration:underline}
 section{padding:2.4rem 0 .6rem;border-bottom:1px solid var(--line)}
 section:last-of-type{border-bottom:0}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1.1rem;
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,16rem),1fr));gap:1.1rem;
 margin:1.4rem 0 1.8rem}
 .card{border:1px solid var(--line);border-top:4px solid var(--muted);border-radius:4px;
 padding:1rem 1.1rem 1.1rem;background:var(--paper)}
@@ -85,7 +86,7 @@ footer{color:var(--muted);font-size:.9rem;padding-top:1.5rem}
 .hv-table tfoot tr:first-child td{padding-top:.8em}
 .sticky .hv-table tbody th[scope=row]{position:sticky;left:0}
 .hv-table tfoot td,.hv-table .hv-detail td,.hv-table caption{overflow-wrap:anywhere}
-.stay{display:inline-block;max-width:min(86ch,calc(100vw - 3.2rem));position:sticky;left:0;
+.hv-stay{display:inline-block;max-width:min(86ch,calc(100vw - 3.2rem));position:sticky;left:0;
 white-space:normal}
 @media (min-width:62rem){
 .with-figure{grid-template-columns:minmax(0,30rem) minmax(0,1fr);align-items:start}
@@ -104,17 +105,18 @@ PRINT = """
 body{font-size:10pt;line-height:1.4}.page{max-width:none;padding:0}
 header{padding-top:0}nav,.skip{display:none}
 section{padding:1rem 0 .4rem;border-bottom:0;break-before:auto}
-h2,h3,caption,.card{break-after:avoid}h2{border-bottom:1px solid var(--line);padding-bottom:.2rem}
+h2,h3,caption{break-after:avoid}h2{border-bottom:1px solid var(--line);padding-bottom:.2rem}
 .card,figure,tr{break-inside:avoid}thead{display:table-header-group}
+tfoot{display:table-row-group}
 .cards{grid-template-columns:1fr 1fr;gap:.7rem}
-.scroll{overflow:visible}.hv-table{font-size:8.2pt;width:100%}.hv-table th,.hv-table td{padding:.2em .35em}
-.hv-table tbody th{min-width:0}.hv-table td:not(.hv-num){min-width:0}
-.hv-table thead th{font-size:7.6pt}.stay{display:block;max-width:none;position:static}
+.scroll{overflow:visible}.hv-table{font-size:8.2pt;width:100%}
+.hv-table th,.hv-table td{padding:.2em .35em}
+.hv-table tbody th{min-width:26mm}.hv-table td:not(.hv-num){min-width:0}
+.hv-table thead th{font-size:7.6pt}.hv-stay{display:block;max-width:none;position:static}
 .wide{page:wide}.wide .hv-table{font-size:6.4pt}.wide .hv-table thead th{font-size:6pt}
 .wide .hv-table th,.wide .hv-table td{padding:.15em .22em}.wide .hv-num{white-space:normal}
-figure{max-width:11.5cm}.with-figure{display:block}
-details{border:0;padding:0}details>summary{list-style:none;padding:.3rem 0}
-details::details-content{content-visibility:visible;display:block;height:auto}
+figure{max-width:9cm}.with-figure{display:block}
+details{padding:0 .5rem;margin:.4rem 0}details>summary{padding:.2rem 0}
 a{color:inherit;text-decoration:none}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """

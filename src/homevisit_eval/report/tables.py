@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from homevisit_eval.report.balance_tables import balance_before_and_after, baseline_equivalence
 from homevisit_eval.report.impact_tables import full_estimates, impacts, sensitivity_grid
-from homevisit_eval.report.method_tables import matching_specification, provenance, variables
+from homevisit_eval.report.method_tables import (
+    decisions,
+    matching_specification,
+    panel_counts,
+    provenance,
+    variables,
+)
 from homevisit_eval.report.sample_tables import sample_counts, sample_flow
 
 __all__ = [
     "balance_before_and_after",
     "baseline_equivalence",
+    "decisions",
     "full_estimates",
     "impacts",
     "matching_specification",
+    "panel_counts",
     "provenance",
     "sample_counts",
     "sample_flow",

@@ -14,8 +14,8 @@ LIMITATIONS = (
         "This is not a randomized trial.",
         "Teachers and families chose who was visited. Visited students are compared with similar "
         "students, and what was recorded before the visit is adjusted for. A family's situation or "
-        "wishes are not in any file; if they led both to a visit and to better (or worse) outcomes, "
-        "the difference is not the effect of the visit.",
+        "wishes are not in any file; if they led both to a visit and to better (or worse) "
+        "outcomes, the difference is not the effect of the visit.",
     ),
     (
         "It speaks of the students who were matched.",
@@ -55,9 +55,9 @@ GLOSSARY = (
         "The unit of a difference of two percents: from 12% to 9% is 3 percentage points less.",
     ),
     (
-        "95% interval",
+        "Interval",
         "A range of differences that are compatible with the data. In repeated studies of this "
-        "kind, about 95 of 100 such ranges would contain the true difference.",
+        "kind, about 95 of 100 such 95% intervals would contain the true difference.",
     ),
     (
         "p, p adjusted",
@@ -66,7 +66,8 @@ GLOSSARY = (
     ),
     (
         "Effect size",
-        "The difference in standard deviations, so that outcomes in different units can be compared.",
+        "The difference in standard deviations, so that outcomes in different units "
+        "can be compared.",
     ),
     (
         "Student-year",

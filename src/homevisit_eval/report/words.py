@@ -30,6 +30,7 @@ __all__ = [
 
 Verdict = Literal["clear, favorable", "clear, unfavorable", "no clear difference"]
 
+PROPER_NAMES = ("English",)
 FRACTION_BASELINE_COLUMNS = (
     "attendance_rate_prior",
     "school_attendance_prior",
@@ -48,23 +49,26 @@ def grade_text(grade: int) -> str:
 
 
 def listed(words: tuple[str, ...] | list[str]) -> str:
-    """Return words as a list in a sentence.
+    """Return words as a list in a sentence, with semicolons if a word has commas of its own.
 
     >>> listed(["a", "b", "c"]), listed(["a", "b"])
     ('a, b and c', 'a and b')
     """
     if len(words) < 2:
         return "".join(words)
+    if any("," in word for word in words):
+        return f"{'; '.join(words[:-1])}; and {words[-1]}"
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def in_sentence(label: str) -> str:
-    """Return a label as it stands within a sentence; abbreviations keep their capitals.
+    """Return a label as it stands within a sentence; names and abbreviations keep capitals.
 
     >>> in_sentence("Attendance rate"), in_sentence("PARCC math score")
     ('attendance rate', 'PARCC math score')
     """
-    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+    proper = label[1:2].isupper() or label.startswith(PROPER_NAMES)
+    return label if proper else label[:1].lower() + label[1:]
 
 
 def outcome_unit(outcome: Outcome) -> str:

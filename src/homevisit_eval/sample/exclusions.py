@@ -94,7 +94,7 @@ def contrast_rules(question: Question) -> tuple[Exclusion, ...]:
             Exclusion(
                 "other_program",
                 f"Visited before the year, but not under {programs}",
-                neither & (nw.col("visited_other_mode") == 0),
+                neither,
             )
         )
     if question.pool == "never_visited_that_year":
@@ -198,8 +198,13 @@ def _first(rules: Sequence[Exclusion]) -> nw.Expr:
 
 
 def _program_schools(panel: Panel, question: Question) -> Frame:
-    """Return school-years with ``program_school``: 1 if any of the question's programs is there."""
-    flags = [nw.col(PROGRAM_COLUMNS[name]).cast(nw.Int32) for name in question.programs]
+    """Return school-years with ``program_school``: 1 unless none of the programs is there.
+
+    A school whose part is not known is not known to be outside the programs.
+    """
+    flags = [
+        nw.col(PROGRAM_COLUMNS[name]).cast(nw.Int32).fill_null(1) for name in question.programs
+    ]
     return panel.schools.select(
         "school_id", "school_year", nw.max_horizontal(*flags).alias("program_school")
     )

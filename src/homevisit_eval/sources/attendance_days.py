@@ -54,9 +54,9 @@ def absences_that_count(engine: Engine, file: str) -> list[Problem]:
 
     A record counts on an instructional day of the school at which the student is enrolled. Where
     spells at several schools overlap, a day that is instructional at both counts for the spell
-    that began last (on the same day: the first school_id in order).
+    that began last (on the same day: the one that ends last, then the last school_id in order).
 
-    Needs ``recorded``, ``calendar`` and ``typed_enrollments`` without errors.
+    Needs ``recorded``, ``calendar``, and ``typed_enrollments`` with filled exits, without errors.
     """
     engine.run("""
         CREATE OR REPLACE TEMP TABLE not_counted AS
@@ -67,8 +67,9 @@ def absences_that_count(engine: Engine, file: str) -> list[Problem]:
         LEFT JOIN typed_enrollments e
             ON e.student_id = r.student_id AND e.school_id = r.school_id
             AND e.school_year = c.school_year
-            AND r.date BETWEEN e.entry_date AND coalesce(e.exit_date, DATE '9999-12-31')
-        WHERE NOT coalesce(c.instructional, false) OR e._line IS NULL
+            AND r.date BETWEEN e.entry_date AND e.exit_date
+        WHERE (NOT coalesce(c.instructional, false) OR e._line IS NULL)
+            AND r.student_id IS NOT NULL AND r.school_id IS NOT NULL AND r.date IS NOT NULL
     """)
     _other_school(engine)
     source = "(SELECT _line, reason FROM not_counted)"
@@ -90,12 +91,12 @@ def _other_school(engine: Engine) -> None:
             SELECT a.student_id, a.school_id, b.school_id AS other, a.school_year,
                 greatest(a.entry_date, b.entry_date) AS first,
                 least(a.exit_date, b.exit_date) AS last
-            FROM spells a JOIN spells b
+            FROM typed_enrollments a JOIN typed_enrollments b
                 ON a.student_id = b.student_id AND a.school_year = b.school_year
             WHERE a.school_id <> b.school_id
                 AND a.entry_date <= b.exit_date AND b.entry_date <= a.exit_date
-                AND (b.entry_date > a.entry_date
-                    OR (b.entry_date = a.entry_date AND b.school_id < a.school_id))
+                AND (b.entry_date, b.exit_date, b.school_id)
+                    > (a.entry_date, a.exit_date, a.school_id)
         ) o
         JOIN recorded r ON r.student_id = o.student_id AND r.school_id = o.school_id
             AND r.date BETWEEN o.first AND o.last

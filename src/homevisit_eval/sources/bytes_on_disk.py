@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FileBytes", "decode_to", "examine_bytes"]
+__all__ = ["FileBytes", "blank_lines_at_end", "decode_to", "examine_bytes"]
 
 CHUNK = 1 << 20
 UNDEFINED_IN_CP1252 = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))
@@ -106,6 +106,21 @@ def _decide(start: bytes, valid_utf8: bool, defined_in_cp1252: bool, zeros: bool
     if valid_utf8:
         return "utf-8"
     return "cp1252" if defined_in_cp1252 else ""
+
+
+def blank_lines_at_end(path: Path) -> int:
+    """Return how many empty lines stand after the last line of a text file, up to 1,000 or so.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 1000), 2)
+        end = file.read()
+    spaces = end[len(end.rstrip(b"\r\n")) :]
+    return max(spaces.count(b"\n") - 1, 0)
 
 
 def decode_to(path: Path, encoding: str, target: Path) -> int:

@@ -98,7 +98,7 @@ def _rules() -> str:
         "| --- | --- | --- | --- |",
     ]
     lines += [
-        f"| `{name}` | {rule.severity} | {rule.title} | {rule.advice} |"
+        f"| `{name}` | {rule.severity} | {rule.title.format(column='...')} | {rule.advice} |"
         for name, rule in RULES.items()
     ]
     return "\n".join([*lines, ""])

@@ -22,6 +22,7 @@ class District:
 
     name: str = "District"
     synthetic: bool = False
+    seed: int | None = None
 
 
 def read_district(folder: Path) -> tuple[District, list[Problem]]:
@@ -35,10 +36,11 @@ def read_district(folder: Path) -> tuple[District, list[Problem]]:
         return District(), [make_problem(DISTRICT_FILE, "district_file")]
     name = content.get("name", District().name)
     synthetic = content.get("synthetic", False)
+    seed = content.get("seed")
     valid = content.get("format") == FORMAT and isinstance(name, str) and bool(name.strip())
-    if not valid or not isinstance(synthetic, bool):
+    if not valid or not isinstance(synthetic, bool) or not isinstance(seed, int | None):
         return District(), [make_problem(DISTRICT_FILE, "district_file")]
-    return District(name.strip(), synthetic), []
+    return District(name.strip(), synthetic, seed), []
 
 
 def all_synthetic_students(engine: Engine) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from html import escape
 from types import TracebackType
@@ -62,6 +63,10 @@ class Sources:
         Whether the data are made up.
     connection
         The database that holds the tables.
+    remove_temporary
+        Removes the private folder to which the database writes what does not fit into memory.
+    seed
+        The seed of a synthetic district; None for a real one.
     """
 
     schools: nw.LazyFrame[Any]
@@ -81,10 +86,13 @@ class Sources:
     district: str
     synthetic: bool
     connection: duckdb.DuckDBPyConnection = field(repr=False)
+    remove_temporary: Callable[[], object] = field(repr=False)
+    seed: int | None = None
 
     def close(self) -> None:
         """Close the database; tables, and panels built from them, cannot be read any more."""
         self.connection.close()
+        self.remove_temporary()
 
     def __enter__(self) -> Sources:
         return self

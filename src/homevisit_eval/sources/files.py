@@ -8,7 +8,12 @@ from pathlib import Path
 
 import duckdb
 
-from homevisit_eval.sources.bytes_on_disk import FileBytes, decode_to, examine_bytes
+from homevisit_eval.sources.bytes_on_disk import (
+    FileBytes,
+    blank_lines_at_end,
+    decode_to,
+    examine_bytes,
+)
 from homevisit_eval.sources.columns import TableSchema
 from homevisit_eval.sources.engine import Engine, literal, quoted
 from homevisit_eval.sources.header import DELIMITERS, Header, match_columns, read_header
@@ -59,27 +64,26 @@ def load_table(engine: Engine, path: Path, schema: TableSchema) -> LoadedTable:
     schema
         The data dictionary of the table.
     """
-    name = path.name
     try:
         facts = examine_bytes(path)
+        if facts.size == 0:
+            return _failed(schema, path, "empty_file")
+        if path.suffix.lower() == ".parquet":
+            return _load_parquet(engine, path, schema, facts)
+        if facts.encoding:
+            return _load_csv(engine, path, schema, facts)
     except OSError:
-        return _failed(schema, make_problem(name, "unreadable"))
-    if facts.size == 0:
-        return _failed(schema, make_problem(name, "empty_file"))
-    if path.suffix.lower() == ".parquet":
-        return _load_parquet(engine, path, schema, facts)
-    if not facts.encoding:
-        return _failed(schema, make_problem(name, "encoding"))
-    try:
-        return _load_csv(engine, path, schema, facts)
-    except OSError:
-        return _failed(schema, make_problem(name, "unreadable"))
+        return _failed(schema, path, "unreadable")
+    except duckdb.InvalidInputException:
+        return _failed(schema, path, "unreadable")
     except UnicodeDecodeError:
-        return _failed(schema, make_problem(name, "encoding"))
+        pass
+    return _failed(schema, path, "encoding")
 
 
-def _failed(schema: TableSchema, *problems: Problem) -> LoadedTable:
-    return LoadedTable(schema, None, problems, loaded=False, quotes=False)
+def _failed(schema: TableSchema, path: Path, rule: str) -> LoadedTable:
+    problem = make_problem(path.name, rule)
+    return LoadedTable(schema, None, (problem,), loaded=False, quotes=False)
 
 
 def _load_csv(engine: Engine, path: Path, schema: TableSchema, facts: FileBytes) -> LoadedTable:
@@ -99,7 +103,7 @@ def _load_csv(engine: Engine, path: Path, schema: TableSchema, facts: FileBytes)
     loaded = not any(problem.severity == "error" for problem in problems)
     rows = 0
     if loaded:
-        broken, rows = _read_csv(engine, name, text, schema, header, lines)
+        broken, rows = _read_csv(engine, text, schema, header, name=name, lines=lines)
         problems += broken
         if rows == 0 and not broken:
             problems.append(make_problem(name, "no_rows"))
@@ -110,16 +114,16 @@ def _load_csv(engine: Engine, path: Path, schema: TableSchema, facts: FileBytes)
 
 
 def _read_csv(
-    engine: Engine, name: str, path: Path, schema: TableSchema, header: Header, lines: int
+    engine: Engine, path: Path, schema: TableSchema, header: Header, *, name: str, lines: int
 ) -> tuple[list[Problem], int]:
     """Read with the engine if every record is one line, else record by record."""
     plain = _plain_path(engine, path, schema.name)
     table = quoted(f"rows_{schema.name}")
     fields = tuple(f"c{position}" for position in range(header.width))
     try:
-        _run_read_csv(engine, table, plain, fields, header.delimiter, '"', skip=1)
+        _run_read_csv(engine, table, plain, fields, delimiter=header.delimiter, quote='"', skip=1)
         rows = _count(engine, table)
-        regular = rows == lines - 1
+        regular = rows == lines - 1 - blank_lines_at_end(path)
     except duckdb.Error:
         rows, regular = 0, False
     problems: list[Problem] = []
@@ -127,7 +131,9 @@ def _read_csv(
     if not regular:
         rewritten = engine.folder / f"{schema.name}.records"
         problems = rewrite_records(name, path, header, rewritten)
-        _run_read_csv(engine, table, rewritten, ("line", *fields), SEPARATOR, "", skip=0)
+        _run_read_csv(
+            engine, table, rewritten, ("line", *fields), delimiter=SEPARATOR, quote="", skip=0
+        )
         rewritten.unlink()
         rows = _count(engine, table)
         line = "CAST(line AS BIGINT)"
@@ -150,6 +156,7 @@ def _run_read_csv(
     table: str,
     path: Path,
     fields: tuple[str, ...],
+    *,
     delimiter: str,
     quote: str,
     skip: int,
@@ -208,7 +215,7 @@ def _load_parquet(engine: Engine, path: Path, schema: TableSchema, facts: FileBy
             if rows == 0:
                 problems.append(make_problem(name, "no_rows"))
     except duckdb.Error:
-        return _failed(schema, make_problem(name, "unreadable"))
+        return _failed(schema, path, "unreadable")
     file = SourceFile(name, facts.sha256, rows, "parquet", "")
     return LoadedTable(schema, file, tuple(problems), loaded, quotes=False)
 

@@ -84,9 +84,9 @@ class Problem:
     def text(self) -> str:
         """The problem in one or two sentences."""
         rule = RULES[self.rule]
-        where = f" in {self.column}" if self.column else ""
+        what = rule.describe(self.column)
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{self.file}: {rule.title}{where}{detail}{self._how_many(rule.unit)}. {self.advice}"
+        return f"{self.file}: {what}{detail}{self._how_many(rule.unit)}. {self.advice}"
 
     def _how_many(self, unit: str) -> str:
         if not unit:

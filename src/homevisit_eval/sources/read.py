@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-LINE_ERRORS = ("short_line", "long_line", "stray_quote")
+LINE_ERRORS = ("short_line", "long_line", "stray_quote", "no_rows")
 
 
 @dataclass(slots=True)
@@ -209,6 +209,7 @@ def _check_attendance(state: _Examination) -> None:
     record_attendance(state.engine, present[0])
     state.problems += fractions_over_day(state.engine, file)
     if state.clean("schools", "calendar", "students", "enrollments"):
+        fill_exits(state.engine)
         state.problems += absences_that_count(state.engine, file)
 
 
@@ -234,15 +235,16 @@ def _hand_on(state: _Examination) -> Sources:
         files=tuple(state.files.values()),
         decisions=tuple(problems),
         district=state.district.name,
+        seed=state.district.seed,
         synthetic=synthetic,
         connection=connection,
+        remove_temporary=state.engine.remove,
     )
 
 
 def _normalize(state: _Examination) -> None:
     """Give the tables their final names and columns."""
     engine = state.engine
-    fill_exits(engine)
     engine.run("DROP VIEW recorded")
     engine.run("DROP TABLE IF EXISTS spells")
     engine.run("ALTER TABLE calendar DROP COLUMN _line")

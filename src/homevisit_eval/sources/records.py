@@ -51,8 +51,9 @@ def rewrite_records(file: str, path: Path, header: Header, target: Path) -> list
     Returns
     -------
     list of Problem
-        Short and long lines and stray quotes; such records are not written. Blank lines are
-        written as records of empty cells.
+        Short and long lines and stray quotes; such records are not written. Blank lines
+        between records are written as records of empty cells; empty fields after the last column
+        are left out.
 
     Raises
     ------
@@ -66,7 +67,13 @@ def rewrite_records(file: str, path: Path, header: Header, target: Path) -> list
     ):
         records = _records(source, header.delimiter, places)
         next(records, None)
+        blank: list[int] = []
         for line, fields in records:
+            if not any(fields):
+                blank.append(line)
+                continue
+            out.writelines(f"{number}{SEPARATOR * header.width}\n" for number in blank)
+            blank.clear()
             row = _of_width(fields, header.width, line, places)
             if row is not None:
                 out.write(f"{line}{SEPARATOR}{_join(row)}\n")
@@ -86,15 +93,12 @@ def _join(fields: list[str]) -> str:
 def _of_width(fields: list[str], width: int, line: int, places: _Places) -> list[str] | None:
     if len(fields) == width:
         return fields
-    if not any(fields):
-        return [""] * width
     if len(fields) < width:
         places.add("short_line", line)
         return None
     if any(field.strip() for field in fields[width:]):
         places.add("long_line", line)
         return None
-    places.add("trailing_separators", line)
     return fields[:width]
 
 

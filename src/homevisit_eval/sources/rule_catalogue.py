@@ -19,7 +19,7 @@ class Rule:
     severity
         ``"error"`` or ``"decision"``.
     title
-        What breaks the rule, as a noun phrase.
+        What breaks the rule, as a noun phrase; ``{column}`` stands for the name of the column.
     unit
         What is counted, in the singular; empty if the count says nothing.
     advice
@@ -30,6 +30,12 @@ class Rule:
     title: str
     unit: str
     advice: str
+
+    def describe(self, column: str) -> str:
+        """Return what breaks the rule in a column; the column may be empty."""
+        if "{column}" in self.title:
+            return self.title.format(column=column)
+        return f"{self.title} in {column}" if column else self.title
 
 
 def _error(title: str, unit: str, advice: str) -> Rule:
@@ -87,20 +93,26 @@ _FOLDER_AND_FILES = {
 
 _LINES_AND_COLUMNS = {
     "missing_column": _error(
-        "missing column", "", "Add the column, or correct its spelling in the header line."
+        "missing column {column}", "", "Add the column, or correct its spelling in the header line."
     ),
     "duplicate_column": _error(
-        "column there more than once", "header", "Keep one column of the name."
+        "column {column} there more than once", "header", "Keep one column of the name."
     ),
     "wrong_column_type": _error(
-        "column type that cannot be used", "", "Save the column as text, or as its kind."
+        "type of column {column} that cannot be used",
+        "",
+        "Save the column as text, or as its kind.",
     ),
     "extra_column": _decision(
         "not in the data dictionary", "column", "Not read. Correct a header if it should be."
     ),
-    "absent_column": _decision("optional column not delivered", "", "Taken as empty in all rows."),
+    "absent_column": _decision(
+        "optional column {column} not delivered", "", "Taken as empty in all rows."
+    ),
     "header_spelling": _decision(
-        "header with other case or spaces", "column", "Read as the column of the data dictionary."
+        "header of {column} in other case or with spaces",
+        "column",
+        "Read as the column of the data dictionary.",
     ),
     "short_line": _error(
         "too few fields", "line", "Check for a broken line; every line needs all separators."
@@ -114,9 +126,6 @@ _LINES_AND_COLUMNS = {
         "Double it inside a quoted text, or remove it from identifiers and codes.",
     ),
     "blank_line": _decision("blank lines", "line", "Left out: they hold nothing."),
-    "trailing_separators": _decision(
-        "empty fields after the last column", "line", "Left out: they hold nothing."
-    ),
 }
 
 _VALUES = {
@@ -147,18 +156,18 @@ _VALUES = {
 
 _TABLES = {
     "duplicate_key": _error(
-        "rows with the same key", "row", "Keep one row of each key, or correct the key."
+        "rows with the same key ({column})", "row", "Keep one row of each key, or correct the key."
     ),
     "unknown_student": _error(
-        "student who is not in students", "row", "Add the student there, or remove the row."
+        "{column} that is not in students", "row", "Add the student there, or remove the row."
     ),
     "unknown_school": _error(
-        "school (or school and school year) that is not in schools",
+        "{column} that is not in schools",
         "row",
         "Add it there, or correct the row.",
     ),
     "unknown_staff": _error(
-        "member of staff who is not in staff", "row", "Add them there, or correct the row."
+        "{column} that is not in staff", "row", "Add them there, or correct the row."
     ),
     "no_calendar": _error(
         "school and school year with enrollments and no instructional day in calendar",
@@ -192,7 +201,8 @@ _TABLES = {
     "overlapping_schools": _decision(
         "overlapping spells at different schools",
         "row",
-        "A day counts once, for the spell that began last (same day: first school_id in order).",
+        "A day counts once, for the spell that began last (on the same day: that ends last, then "
+        "the last school_id in order).",
     ),
     "no_instructional_day": _decision(
         "spell without an instructional day", "row", "Kept; it adds no enrolled day."

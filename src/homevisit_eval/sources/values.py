@@ -13,6 +13,7 @@ __all__ = ["type_table"]
 
 SPACES = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
 MONTH_FIRST = "'^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$'"
+MIDNIGHT = "'.{10}[T ]00:00(:00)?([.]0*)?([+]00)?'"
 YES = ("1", "true", "yes", "y", "t", "1.0")
 NO = ("0", "false", "no", "n", "f", "0.0")
 FREE_TEXT = ("text",)
@@ -151,13 +152,16 @@ def _parsed(column: Column, month_first: bool, decimal_comma: bool) -> str:
         case "number":
             return _number(column, decimal_comma)
         case "date":
-            if month_first:
-                return f"CAST(try_strptime({text}, '%m/%d/%Y') AS DATE)"
-            return (
-                f"TRY_CAST(CASE WHEN {text} LIKE '____-__-__' THEN {text} "
-                f"WHEN regexp_full_match({text}, '.{{10}}[T ]00:00(:00)?([.]0*)?') "
-                f"THEN left({text}, 10) END AS DATE)"
-            )
+            return _date(text, month_first)
+
+
+def _date(text: str, month_first: bool) -> str:
+    if month_first:
+        return f"CAST(try_strptime({text}, '%m/%d/%Y') AS DATE)"
+    return (
+        f"TRY_CAST(CASE WHEN {text} LIKE '____-__-__' THEN {text} "
+        f"WHEN regexp_full_match({text}, {MIDNIGHT}) THEN left({text}, 10) END AS DATE)"
+    )
 
 
 def _texts(values: tuple[str, ...]) -> str:

@@ -63,7 +63,7 @@ def score(
     dc_cas = year <= LAST_DC_CAS
     has_test = (grade >= (2 if dc_cas else 3)) & (grade <= 8)
     scale = np.full(n, 13.0 if dc_cas else 28.0)
-    center = 100.0 * grade + 50 if dc_cas else np.full(n, 740.0)
+    center = 50.0 + 100 * grade.astype(np.float64) if dc_cas else np.full(n, 740.0)
     low, high = (100.0 * grade, 100.0 * grade + 99) if dc_cas else (650.0, 850.0)
     latent = np.stack([conduct.math, conduct.reading])
     scale_score = np.clip(np.rint(center + scale * latent), low, high)
@@ -76,8 +76,9 @@ def score(
             taken = scale_score[subject, tested[subject] & (grade == value)]
             if len(taken) > 1:
                 mean[subject, grade == value] = taken.mean()
-                sd[subject, grade == value] = taken.std()
-    return Scores(tested, np.where(tested, scale_score, 0).astype(np.int64), mean, sd, scale, center)
+                sd[subject, grade == value] = taken.std(ddof=1)
+    kept = np.where(tested, scale_score, 0).astype(np.int64)
+    return Scores(tested, kept, mean, sd, scale, center)
 
 
 def _performance_level(scale_score: Integers, dc_cas: bool, grade: Integers) -> Integers:

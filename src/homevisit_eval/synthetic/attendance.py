@@ -30,20 +30,25 @@ Booleans = NDArray[np.bool_]
 
 
 def unexcused_absences(
-    district: District, students: Students, roll: Enrollment, unexcused_risk: Booleans,
-    conduct: Conduct, draws: Draws,
-) -> tuple[Booleans, Integers]:  # fmt: skip
+    district: District,
+    students: Students,
+    roll: Enrollment,
+    conduct: Conduct,
+    *,
+    at_risk: Booleans,
+    draws: Draws,
+) -> tuple[Booleans, Integers]:
     """Return which full absences are unexcused (student by student), and how many of each.
 
     Parameters
     ----------
-    unexcused_risk
-        Shape (n,), the at-risk flag.
+    at_risk
+        Shape (n,), the flag.
     """
     rules = district.attendance
     logit = (
         rules.unexcused
-        + rules.unexcused_at_risk * unexcused_risk
+        + rules.unexcused_at_risk * at_risk
         + rules.unexcused_trait * students.absence[roll.student]
     )
     row = np.repeat(np.arange(len(roll.student)), conduct.full)
@@ -61,13 +66,14 @@ def count_tardies(
     mean = rules.tardy * np.exp(rules.tardy_trait * trait - rules.tardy_trait**2 / 2)
     uniform = draws.stream(Draw.TARDIES, roll.school_year).random(len(trait))
     count = negative_binomial_quantile(uniform, mean * roll.days / FULL_YEAR, TARDY_SHAPE)
-    return np.minimum(count, roll.days - conduct.full - (conduct.partial > 0).sum(axis=1))
+    left = roll.days - conduct.full - (conduct.partial > 0).sum(axis=1)
+    return np.asarray(np.minimum(count, left))
 
 
 def _day_weights(dates: NDArray[np.datetime64]) -> NDArray[np.float64]:
     weekday = (dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
     month = dates.astype("datetime64[M]").astype(np.int64) % 12
-    return BY_WEEKDAY[weekday] * BY_MONTH[month]
+    return np.asarray(BY_WEEKDAY[weekday] * BY_MONTH[month])
 
 
 def _missed_days(
@@ -101,6 +107,7 @@ def absence_table(
     calendar: YearCalendar,
     roll: Enrollment,
     conduct: Conduct,
+    *,
     unexcused: Booleans,
     tardies: Integers,
     school_ids: NDArray[np.object_],

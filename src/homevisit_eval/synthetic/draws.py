@@ -121,7 +121,8 @@ def beta_binomial_quantile(
         result[rows] = k
         go = (u > below) & (k < n)
         if not go.all():
-            rows, u, n, a, b, p, below = (x[go] for x in (rows, u, n, a, b, p, below))
+            rows, n = rows[go], n[go]
+            u, a, b, p, below = (x[go] for x in (u, a, b, p, below))
     return result
 
 
@@ -160,5 +161,6 @@ def negative_binomial_quantile(uniform: Floats, mean: Floats, shape: float) -> I
         below, k = below + p, k + 1
         result[rows] = k
         go = u > below
-        rows, u, r, p, below = (x[go] for x in (rows, u, r, p, below))
+        rows = rows[go]
+        u, r, p, below = (x[go] for x in (u, r, p, below))
     return result

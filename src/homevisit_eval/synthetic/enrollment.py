@@ -72,7 +72,7 @@ class Enrollment:
         school = np.where(second, self.second_school[row], self.school[row])
         start = np.where(second, self.second_start[row], self.start[row])
         nth = day - np.where(second, self.first_days[row], 0) + calendar.before[school, start]
-        return calendar.ordinals[school, nth]
+        return np.asarray(calendar.ordinals[school, nth])
 
     def school_on(self, row: Integers, position: Integers) -> Integers:
         """Return the school that each `row` attends at a calendar position."""
@@ -80,9 +80,7 @@ class Enrollment:
         return np.where(second, self.second_school[row], self.school[row])
 
 
-def _other_school(
-    schools: Schools, school: Integers, grade: Integers, uniform: Floats
-) -> Integers:
+def _other_school(schools: Schools, school: Integers, grade: Integers, uniform: Floats) -> Integers:
     """Return another school with the grade, likelier if large and alike in at-risk share.
 
     Gives -1 where no other school has the grade.
@@ -130,6 +128,7 @@ def enroll(
     schools: Schools,
     calendar: YearCalendar,
     students: Students,
+    *,
     last: Enrollment | None,
     draws: Draws,
 ) -> tuple[Students, Enrollment]:
@@ -150,11 +149,11 @@ def enroll(
         new_school,
         new_grade,
         calendar.school_year,
-        schools,
-        students,
-        (student, school),
-        district.mobility.sibling,
-        draws,
+        schools=schools,
+        existing=students,
+        enrolled=(student, school),
+        sibling_share=district.mobility.sibling,
+        draws=draws,
     )
     numbers = np.arange(len(students), len(students) + len(added))
     enrolled = np.concatenate([student, numbers])
@@ -165,7 +164,14 @@ def enroll(
     order = np.argsort(enrolled, kind="stable")
     late = np.where(is_new, district.mobility.late_entry * (0.3 if last is None else 1), 0)
     return everyone, _spells(
-        district, schools, calendar, enrolled[order], school[order], grade[order], late[order], draws
+        district,
+        schools,
+        calendar,
+        draws,
+        student=enrolled[order],
+        school=school[order],
+        grade=grade[order],
+        late=late[order],
     )
 
 
@@ -173,11 +179,12 @@ def _spells(
     district: District,
     schools: Schools,
     calendar: YearCalendar,
+    draws: Draws,
+    *,
     student: Integers,
     school: Integers,
     grade: Integers,
     late: Floats,
-    draws: Draws,
 ) -> Enrollment:
     """Give each student-year its spells."""
     rules, n = district.mobility, len(student)
@@ -203,19 +210,19 @@ def _spells(
     first_days = before[school, stop + 1] - before[school, start]
     second_days = before[second, second_stop + 1] - before[second, np.maximum(second_start, 0)]
     return Enrollment(
-        calendar.school_year,
-        student,
-        grade,
-        school,
-        second,
-        start,
-        stop,
-        second_start,
-        second_stop,
-        leaves,
-        first_days + np.where(moved, second_days, 0),
-        first_days,
-        entry_day == 0,
+        school_year=calendar.school_year,
+        student=student,
+        grade=grade,
+        school=school,
+        second_school=second,
+        start=start,
+        stop=stop,
+        second_start=second_start,
+        second_stop=second_stop,
+        ends=leaves,
+        days=first_days + np.where(moved, second_days, 0),
+        first_days=first_days,
+        at_time_zero=entry_day == 0,
     )
 
 

@@ -107,6 +107,7 @@ def incident_table(
     calendar: YearCalendar,
     roll: Enrollment,
     events: IncidentEvents,
+    *,
     school_ids: NDArray[np.object_],
     ids: NDArray[np.object_],
     draws: Draws,

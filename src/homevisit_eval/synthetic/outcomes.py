@@ -91,7 +91,7 @@ class Conduct:
     @property
     def days_absent(self) -> Floats:
         """Days absent, partial days as fractions."""
-        return self.full + self.partial.sum(axis=1) / 4
+        return np.asarray(self.full + self.partial.sum(axis=1) / 4)
 
 
 def slots_of(days: Integers) -> Integers:
@@ -105,10 +105,11 @@ def expect(
     students: Students,
     roll: Enrollment,
     status: Status,
+    *,
     baseline: Baseline,
-    year: int,
+    year_index: int,
 ) -> Expected:
-    """Return the parameters of both regimes for year number `year` (from 0).
+    """Return the parameters of both regimes for year number `year_index` (from 0).
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ def expect(
         + rules.disability * disability
         + np.array(rules.by_grade)[grade - LOWEST_GRADE]
         + rules.trait * students.absence[who]
-        + schools.attendance[school, year]
+        + schools.attendance[school, year_index]
     )
     conduct = district.discipline
     incidents = (
@@ -134,10 +135,10 @@ def expect(
         + conduct.disability * disability
         + conduct.grade * (grade - 3)
         + conduct.trait * students.behavior[who]
-        + schools.discipline[school, year]
+        + schools.discipline[school, year_index]
         + np.log(np.maximum(roll.days, 1) / FULL_YEAR)
     )
-    math, reading = _scores(district, schools, students, roll, status, year)
+    math, reading = _scores(district, schools, students, roll, status, year_index=year_index)
     fewer_absences = effects.attendance * (
         1
         + effects.attendance_at_risk * risk
@@ -165,13 +166,14 @@ def _scores(
     students: Students,
     roll: Enrollment,
     status: Status,
-    year: int,
+    *,
+    year_index: int,
 ) -> tuple[Floats, Floats]:
     rules, who = district.achievement, roll.student
     shared = (
         rules.at_risk * status.at_risk
         + rules.disability * status.disability
-        + schools.achievement[roll.school, year]
+        + schools.achievement[roll.school, year_index]
     )
     math = (
         shared
@@ -193,7 +195,8 @@ def realize(
     n, year = len(roll.student), roll.school_year
     slots = slots_of(roll.days)
     stream = draws.stream(Draw.ATTENDANCE, year)
-    u_full, u_used, u_length = stream.random(n), stream.random((n, SLOTS)), stream.random((n, SLOTS))
+    u_full = stream.random(n)
+    u_used, u_length = stream.random((n, SLOTS)), stream.random((n, SLOTS))
     used = (u_used < district.attendance.partial) & (np.arange(SLOTS) < slots[:, None])
     partial = np.where(used, 1 + np.floor(3 * u_length), 0).astype(np.int64)
     u_incidents = draws.stream(Draw.INCIDENTS, year).random(n)

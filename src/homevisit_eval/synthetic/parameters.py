@@ -36,6 +36,8 @@ class SchoolMix:
         Students enrolled at the start of a year, all schools.
     size_sd
         SD of the logarithm of school size.
+    middle_size
+        Students a grade of middle schools, relative to the other schools.
     low_share
         Share of schools in the lower mode of the at-risk share.
     low_mean, low_sd, high_mean, high_sd
@@ -61,6 +63,7 @@ class SchoolMix:
     elementary_lowest: tuple[int, ...] = (0, -1)
     students: int = 3850
     size_sd: float = 0.32
+    middle_size: float = 2.5
     low_share: float = 0.25
     low_mean: float = 0.10
     low_sd: float = 0.05
@@ -130,16 +133,16 @@ class Attendance:
         Mean tardies a year, and the term of the trait in its logarithm.
     """
 
-    intercept: float = -3.54
+    intercept: float = -3.63
     at_risk: float = 0.32
     disability: float = 0.20
-    trait: float = 0.68
+    trait: float = 0.76
     by_grade: tuple[float, ...] = (
         0.45, 0.35, 0.22, 0.10, 0.04, 0.0, -0.03, 0.0, 0.05, 0.15, 0.25,
     )  # fmt: skip
     school_sd: float = 0.10
     school_year_sd: float = 0.08
-    precision: float = 45.0
+    precision: float = 52.0
     partial: float = 0.20
     unexcused: float = -0.75
     unexcused_at_risk: float = 0.45
@@ -167,7 +170,7 @@ class Discipline:
         Probability that an incident has a victim, a witness.
     """
 
-    intercept: float = -3.38
+    intercept: float = -3.30
     male: float = 0.62
     at_risk: float = 0.55
     disability: float = 0.30
@@ -245,10 +248,10 @@ class Selection:
     """
 
     highest: float = 0.60
-    intercept: float = -2.35
+    intercept: float = -2.15
     uptake_sd: float = 0.45
-    absence: float = 0.75
-    absence_squared: float = -0.10
+    absence: float = 0.52
+    absence_squared: float = -0.04
     absence_hinge: float = 0.04
     unexcused: float = 0.12
     any_incident: float = 0.70
@@ -256,7 +259,7 @@ class Selection:
     at_risk_any_incident: float = 0.70
     english_learner: float = 0.15
     disability: float = 0.20
-    visited_prior: float = 0.70
+    visited_prior: float = 0.50
     grade: float = -0.08
     early_childhood: float = 0.25
     during: float = 0.05

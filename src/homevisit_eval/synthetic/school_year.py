@@ -36,6 +36,8 @@ __all__ = ["SchoolYear", "live_through"]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
+USUALLY_UNEXCUSED = 0.35
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SchoolYear:
@@ -100,23 +102,23 @@ def _imagined_baseline(
     schools: Schools,
     students: Students,
     roll: Enrollment,
+    *,
     status: Status,
     draws: Draws,
 ) -> Baseline:
     """Return a year before the first one, of which no records exist."""
     n = len(roll.student)
     blank = blank_baseline(district, n)
-    regime = expect(district, schools, students, roll, status, blank, 0).unvisited
+    expected = expect(district, schools, students, roll, status, baseline=blank, year_index=0)
+    regime = expected.unvisited
     u_absent, u_incident = draws.stream(Draw.EARLIER_YEAR, roll.school_year).random((2, n))
     trials = np.full(n, FULL_YEAR)
-    absent = beta_binomial_quantile(
-        u_absent, trials, regime.absence, district.attendance.precision
-    )
+    absent = beta_binomial_quantile(u_absent, trials, regime.absence, district.attendance.precision)
     incidents = negative_binomial_quantile(u_incident, regime.incidents, district.discipline.shape)
     return Baseline(
         np.zeros(n, dtype=np.bool_),
-        hinge(district, absent / FULL_YEAR),
-        absent * 0.35,
+        hinge(district, (absent / FULL_YEAR).astype(np.float64)),
+        (absent * USUALLY_UNEXCUSED).astype(np.float64),
         incidents.astype(np.float64),
         status.at_risk.astype(np.float64),
         status.english_learner.astype(np.float64),
@@ -141,6 +143,7 @@ def live_through(
     calendar: YearCalendar,
     students: Students,
     roll: Enrollment,
+    *,
     last: SchoolYear | None,
     draws: Draws,
 ) -> SchoolYear:
@@ -151,39 +154,51 @@ def live_through(
     last
         The year before; None in the first.
     """
-    year = roll.school_year - district.school_years[0]
+    year_index = roll.school_year - district.school_years[0]
     status = make_status(students, roll, draws)
     if last is None:
-        baseline = _imagined_baseline(district, schools, students, roll, status, draws)
+        baseline = _imagined_baseline(district, schools, students, roll, status=status, draws=draws)
     else:
         baseline = _baseline_from(district, roll, last)
-    summer = choose_summer_visits(district, schools, roll, baseline, year, draws)
-    expected = expect(district, schools, students, roll, status, baseline, year)
+    summer = choose_summer_visits(
+        district, schools, roll, baseline, year_index=year_index, draws=draws
+    )
+    expected = expect(
+        district, schools, students, roll, status, baseline=baseline, year_index=year_index
+    )
     without, with_visit = realize(district, roll, expected, draws)
     conduct = _chosen(summer.visited, with_visit, without)
     absence_unexcused, unexcused = unexcused_absences(
-        district, students, roll, status.at_risk, conduct, draws
+        district, students, roll, conduct, at_risk=status.at_risk, draws=draws
     )
     tardies = count_tardies(district, students, roll, conduct, draws)
     events = incident_events(district, calendar, roll, conduct, draws)
     scores = score(district, students, roll, conduct, draws)
     during = choose_year_visits(
-        district, schools, calendar, roll, summer, conduct, events, year, draws
-    )
-    return SchoolYear(
+        district,
+        schools,
         calendar,
         roll,
-        status,
-        baseline,
-        summer,
-        expected,
-        without,
-        with_visit,
-        conduct,
-        absence_unexcused,
-        unexcused,
-        tardies,
-        events,
-        scores,
-        during,
+        summer=summer,
+        conduct=conduct,
+        events=events,
+        year_index=year_index,
+        draws=draws,
+    )
+    return SchoolYear(
+        calendar=calendar,
+        roll=roll,
+        status=status,
+        baseline=baseline,
+        summer=summer,
+        expected=expected,
+        if_unvisited=without,
+        if_visited=with_visit,
+        conduct=conduct,
+        absence_unexcused=absence_unexcused,
+        unexcused=unexcused,
+        tardies=tardies,
+        events=events,
+        scores=scores,
+        during=during,
     )

@@ -15,6 +15,7 @@ __all__ = ["LOWEST_GRADE", "Schools", "make_schools", "school_table"]
 
 LOWEST_GRADE = -2
 GRADES = 11
+ELEMENTARY_END = 5
 LEVELS = ("early", "elementary", "k8", "middle")
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -29,7 +30,7 @@ class Schools:
     ----------
     ids
         Shape (S,), texts.
-    level
+    school_level
         Shape (S,), positions in `LEVELS`.
     lowest, highest
         Shape (S,), grades.
@@ -47,7 +48,7 @@ class Schools:
     """
 
     ids: NDArray[np.object_]
-    level: Integers
+    school_level: Integers
     lowest: Integers
     highest: Integers
     at_risk_share: Floats
@@ -85,6 +86,7 @@ def _places(
     district: District, lowest: Integers, highest: Integers, stream: np.random.Generator
 ) -> Integers:
     size = np.exp(district.schools.size_sd * np.clip(normal(stream, len(lowest)), -2, 2))
+    size = np.where(lowest > ELEMENTARY_END, district.schools.middle_size, 1) * size
     grade = np.arange(GRADES) + LOWEST_GRADE
     served = (grade >= lowest[:, None]) & (grade <= highest[:, None])
     share = served * size[:, None] * (1 + 0.05 * normal(stream, served.shape))
@@ -119,18 +121,31 @@ def make_schools(district: District, draws: Draws) -> Schools:
     share = _at_risk_shares(district, count, stream)
     places = _places(district, lowest, highest, stream)
     parts = (district.attendance, district.discipline, district.achievement)
-    lasting = [part.school_sd * normal(stream, count)[:, None] for part in parts]
+    spread = [(part.school_sd, part.school_year_sd) for part in parts]
+    lasting = [sd * normal(stream, count)[:, None] for sd, _ in spread]
     stream = draws.stream(Draw.SCHOOL_YEARS)
-    effects = [
-        low + part.school_year_sd * normal(stream, (count, years))
-        for part, low in zip(parts, lasting, strict=True)
-    ]
+    attendance, discipline, achievement = (
+        low + sd * normal(stream, (count, years))
+        for (_, sd), low in zip(spread, lasting, strict=True)
+    )
     uptake = district.selection.uptake_sd * normal(stream, (count, years))
     fep, fec, early = _participation(district, share, lowest < 0, draws)
     width = max(2, len(str(count)))
     ids = np.array([f"S{number:0{width}d}" for number in range(1, count + 1)], dtype=object)
     return Schools(
-        ids, level, lowest, highest, share, places, fep, fec, early, *effects, uptake
+        ids=ids,
+        school_level=level,
+        lowest=lowest,
+        highest=highest,
+        at_risk_share=share,
+        places=places,
+        fep=fep,
+        fec=fec,
+        early_childhood=early,
+        attendance=attendance,
+        discipline=discipline,
+        achievement=achievement,
+        uptake=uptake,
     )
 
 
@@ -143,7 +158,7 @@ def school_table(schools: Schools, school_years: tuple[int, ...]) -> pd.DataFram
             "school_id": schools.ids[school],
             "school_year": np.tile(school_years, count),
             "name": np.array([f"Synthetic School {n + 1}" for n in range(count)], object)[school],
-            "school_level": np.array(LEVELS, dtype=object)[schools.level[school]],
+            "school_level": np.array(LEVELS, dtype=object)[schools.school_level[school]],
             "fep": schools.fep.ravel().astype(np.int64),
             "fec": schools.fec.ravel().astype(np.int64),
             "early_childhood": schools.early_childhood.ravel().astype(np.int64),

@@ -106,7 +106,7 @@ def simulate(
         raise DesignError(f"seed must be 0 or greater; it is {seed}.")
     schools, students, years = simulate_years(parameters, Draws(seed))
     ids = student_ids(len(students))
-    made = _tables(parameters, schools, students, years, set(tables), Draws(seed))
+    made = _tables(parameters, schools, students, years, Draws(seed), wanted=set(tables))
     return Simulation(
         parameters,
         seed,
@@ -116,9 +116,7 @@ def simulate(
     )
 
 
-def simulate_years(
-    district: District, draws: Draws
-) -> tuple[Schools, Students, list[SchoolYear]]:
+def simulate_years(district: District, draws: Draws) -> tuple[Schools, Students, list[SchoolYear]]:
     """Return schools, students and school years as arrays, without tables."""
     schools = make_schools(district, draws)
     students = no_students()
@@ -127,9 +125,16 @@ def simulate_years(
         calendar = make_calendar(district, school_year, len(schools.ids), draws)
         last = years[-1] if years else None
         students, roll = enroll(
-            district, schools, calendar, students, last.roll if last else None, draws
+            district,
+            schools,
+            calendar,
+            students,
+            last=last.roll if last else None,
+            draws=draws,
         )
-        years.append(live_through(district, schools, calendar, students, roll, last, draws))
+        years.append(
+            live_through(district, schools, calendar, students, roll, last=last, draws=draws)
+        )
     return schools, students, years
 
 
@@ -138,8 +143,9 @@ def _tables(
     schools: Schools,
     students: Students,
     years: list[SchoolYear],
-    wanted: set[str],
     draws: Draws,
+    *,
+    wanted: set[str],
 ) -> dict[str, pd.DataFrame]:
     ids, rolls = student_ids(len(students)), [year.roll for year in years]
     made: dict[str, pd.DataFrame] = {}
@@ -157,11 +163,17 @@ def _tables(
     if "absences" in wanted:
         parts = [
             absence_table(
-                y.calendar, y.roll, y.conduct, y.absence_unexcused, y.tardies, schools.ids, ids,
-                draws,
+                y.calendar,
+                y.roll,
+                y.conduct,
+                unexcused=y.absence_unexcused,
+                tardies=y.tardies,
+                school_ids=schools.ids,
+                ids=ids,
+                draws=draws,
             )
             for y in years
-        ]  # fmt: skip
+        ]
         made["absences"] = pd.concat(parts, ignore_index=True)
     if "incidents" in wanted:
         made["incidents"] = _incidents(district, schools, years, students, draws)
@@ -195,7 +207,9 @@ def _incidents(
 ) -> pd.DataFrame:
     ids = student_ids(len(students))
     parts = [
-        incident_table(district, y.calendar, y.roll, y.events, schools.ids, ids, draws)
+        incident_table(
+            district, y.calendar, y.roll, y.events, school_ids=schools.ids, ids=ids, draws=draws
+        )
         for y in years
     ]
     return _numbered(parts, "incident", "I")
@@ -213,11 +227,11 @@ def _people(
         visit_table(
             year.calendar,
             year.roll,
-            year.summer,
-            year.during,
-            (names[classes.teacher], names[classes.partner]),
-            ids,
-            draws,
+            summer=year.summer,
+            during=year.during,
+            team=(names[classes.teacher], names[classes.partner]),
+            ids=ids,
+            draws=draws,
         )
         for year, classes in zip(years, teaching, strict=True)
     ]

@@ -111,7 +111,8 @@ def assign_classes(staff: StaffYear, roll: Enrollment, draws: Draws) -> Teaching
     count = np.searchsorted(staff.cell, cell, side="right") - start
     teacher = start + np.floor(u_class * count).astype(np.int64)
     school_start = np.searchsorted(staff.cell, roll.school * SLOTS, side="left")
-    school_count = np.searchsorted(staff.cell, (roll.school + 1) * SLOTS, side="left") - school_start
+    school_stop = np.searchsorted(staff.cell, (roll.school + 1) * SLOTS, side="left")
+    school_count = school_stop - school_start
     step = 1 + np.floor(u_partner * (school_count - 1)).astype(np.int64)
     partner = school_start + (teacher - school_start + step) % school_count
     return Teaching(staff.person[teacher], staff.person[partner])

@@ -12,9 +12,9 @@ from homevisit_eval.synthetic.outcomes import (
     expected_chronic_absence,
 )
 from homevisit_eval.synthetic.parameters import District
+from homevisit_eval.synthetic.school_year import SchoolYear
 from homevisit_eval.synthetic.schools import Schools
 from homevisit_eval.synthetic.students import RACES, Students
-from homevisit_eval.synthetic.school_year import SchoolYear
 
 __all__ = ["student_year_table", "truth_table"]
 
@@ -32,9 +32,7 @@ def student_year_table(
     The columns have the panel's names and meaning; ``visited_before_year`` is 1 after a
     completed FEP or FEC visit, ``visited_any`` after any completed visit of that year.
     """
-    return pd.concat(
-        [_measures(year, students, schools, ids) for year in years], ignore_index=True
-    )
+    return pd.concat([_measures(year, students, schools, ids) for year in years], ignore_index=True)
 
 
 def _measures(
@@ -110,8 +108,8 @@ def _truth(district: District, year: SchoolYear, ids: NDArray[np.object_]) -> pd
         columns[f"reading_score_std_m{suffix}"] = scores.standardized(1, regime.reading)
     for suffix, conduct in (("1", year.if_visited), ("0", year.if_unvisited)):
         columns[f"attendance_rate_y{suffix}"] = 1 - conduct.days_absent / roll.days
-        columns[f"any_incident_y{suffix}"] = conduct.incidents > 0
-        columns[f"incidents_y{suffix}"] = conduct.incidents
+        columns[f"any_incident_y{suffix}"] = (conduct.incidents > 0).astype(np.float64)
+        columns[f"incidents_y{suffix}"] = conduct.incidents.astype(np.float64)
         columns[f"math_score_std_y{suffix}"] = scores.standardized(0, conduct.math)
         columns[f"reading_score_std_y{suffix}"] = scores.standardized(1, conduct.reading)
     keep = np.isin(roll.grade, district.truth_grades)

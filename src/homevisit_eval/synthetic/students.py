@@ -13,7 +13,9 @@ from homevisit_eval.synthetic.schools import Schools
 
 __all__ = ["Students", "new_students", "no_students", "student_ids", "student_table"]
 
-RACES = ("black", "hispanic", "white", "asian", "two_or_more", "american_indian", "pacific_islander")
+RACES = (
+    "black", "hispanic", "white", "asian", "two_or_more", "american_indian", "pacific_islander",
+)  # fmt: skip
 WITHOUT_RISK = (0.30, 0.16, 0.38, 0.07, 0.08, 0.005, 0.005)
 WITH_RISK = (0.80, 0.17, 0.01, 0.01, 0.008, 0.001, 0.001)
 LANGUAGE_AT_HOME = np.array([0.02, 0.55, 0.05, 0.45, 0.04, 0.05, 0.2])
@@ -80,9 +82,7 @@ def no_students() -> Students:
     """Return an empty set of students."""
     real, whole, truth = np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_)
     birth = np.empty(0, "datetime64[D]")
-    return Students(
-        whole, birth, truth, whole, truth, truth, real, real, real, real, real, real
-    )
+    return Students(whole, birth, truth, whole, truth, truth, real, real, real, real, real, real)
 
 
 def _siblings_of(
@@ -107,6 +107,7 @@ def new_students(
     school: Integers,
     grade: Integers,
     school_year: int,
+    *,
     schools: Schools,
     existing: Students,
     enrolled: tuple[Integers, Integers],
@@ -140,7 +141,8 @@ def new_students(
     age_days = np.floor(stream.random(n) * 365).astype(np.int64)
     older = (stream.random(n) < OLDER) & (grade > 0)
     born = school_year - 1 - (grade + 5) - older
-    birth = (born - 1970).astype("datetime64[Y]").astype("datetime64[D]") + 272 - age_days
+    cutoff = np.array([f"{calendar_year}-09-30" for calendar_year in born], "datetime64[D]")
+    birth = cutoff - age_days.astype("timedelta64[D]")
     own = normal(stream, (4, n))
     traits = np.sqrt(FAMILY_SHARE) * family.traits + np.sqrt(1 - FAMILY_SHARE) * own
     absence, behavior, math, reading = _correlated(traits)

@@ -56,7 +56,7 @@ class SummerVisits:
     @property
     def visited(self) -> Booleans:
         """Completed under FEP or FEC."""
-        return (self.program == FEP) | (self.program == FEC)
+        return np.isin(self.program, (FEP, FEC))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,18 +75,20 @@ class YearVisits:
     position: Integers
 
 
-def _program(schools: Schools, roll: Enrollment, year: int) -> Integers:
+def _program(schools: Schools, roll: Enrollment, year_index: int) -> Integers:
     """Return the program under which a student of each row could be visited."""
     school = roll.school
-    serves = np.select([schools.fep[school, year], schools.fec[school, year]], [FEP, FEC], NONE)
-    early = np.where(schools.early_childhood[school, year], EC, NONE)
+    serves = np.select(
+        [schools.fep[school, year_index], schools.fec[school, year_index]], [FEP, FEC], NONE
+    )
+    early = np.where(schools.early_childhood[school, year_index], EC, NONE)
     return np.where(roll.grade < 0, early, serves)
 
 
 def summer_probability(
-    district: District, schools: Schools, roll: Enrollment, baseline: Baseline, year: int
+    district: District, schools: Schools, roll: Enrollment, baseline: Baseline, year_index: int
 ) -> Floats:
-    """Return each student's probability of a completed visit before year number `year`.
+    """Return each student's probability of a completed visit before year number `year_index`.
 
     It depends on what last year's records hold, on the grade and on the school: on no trait.
     """
@@ -94,7 +96,7 @@ def summer_probability(
     x, any_incident = baseline.absence_hinge, baseline.incidents > 0
     score = (
         rules.intercept
-        + schools.uptake[roll.school, year]
+        + schools.uptake[roll.school, year_index]
         + rules.absence * x
         + rules.absence_squared * x**2
         + rules.unexcused * np.minimum(baseline.unexcused, 10) / 5
@@ -106,7 +108,7 @@ def summer_probability(
         + rules.visited_prior * baseline.visited
         + rules.grade * (roll.grade - 3)
     )
-    program = _program(schools, roll, year)
+    program = _program(schools, roll, year_index)
     chance = np.where(program == EC, rules.early_childhood, rules.highest * expit(score))
     return np.where((program != NONE) & roll.at_time_zero, chance, 0.0)
 
@@ -116,12 +118,13 @@ def choose_summer_visits(
     schools: Schools,
     roll: Enrollment,
     baseline: Baseline,
-    year: int,
+    *,
+    year_index: int,
     draws: Draws,
 ) -> SummerVisits:
     """Draw who is visited before the school year."""
-    chance = summer_probability(district, schools, roll, baseline, year)
-    program = _program(schools, roll, year)
+    chance = summer_probability(district, schools, roll, baseline, year_index)
+    program = _program(schools, roll, year_index)
     u_visit, u_attempt = draws.stream(Draw.SUMMER_VISITS, roll.school_year).random((2, len(chance)))
     visited = u_visit < chance
     attempted = (chance > 0) & (u_attempt < district.selection.attempted)
@@ -133,10 +136,11 @@ def choose_year_visits(
     schools: Schools,
     calendar: YearCalendar,
     roll: Enrollment,
+    *,
     summer: SummerVisits,
     conduct: Conduct,
     events: IncidentEvents,
-    year: int,
+    year_index: int,
     draws: Draws,
 ) -> YearVisits:
     """Draw visits during the year: likelier after an incident or many absences of that year.
@@ -151,7 +155,7 @@ def choose_year_visits(
     often_absent = conduct.days_absent > HIGH_ABSENCE * roll.days
     chance = rules.during + rules.during_incident * (first_incident >= 0)
     chance = np.where(summer.program > 0, rules.second, chance + rules.during_absent * often_absent)
-    program = _program(schools, roll, year)
+    program = _program(schools, roll, year_index)
     possible = (program != NONE) & (roll.second_school < 0) & (roll.days >= 10)
     program = np.where(possible & (u_visit < chance), program, NONE)
     after = calendar.before[roll.school, np.maximum(first_incident, roll.start)]
@@ -166,6 +170,7 @@ def choose_year_visits(
 def visit_table(
     calendar: YearCalendar,
     roll: Enrollment,
+    *,
     summer: SummerVisits,
     during: YearVisits,
     team: tuple[NDArray[np.object_], NDArray[np.object_]],

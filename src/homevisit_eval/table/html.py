@@ -34,8 +34,8 @@ def render_html(table: Table) -> str:
     synthetic = f'<span class="hv-synthetic">{SYNTHETIC}</span>' if table.synthetic else ""
     parts = [
         f'<table class="hv-table" id="table-{escape(table.name)}">',
-        f'<caption><span class="hv-name">{escape(table.number)}</span>{escape(table.title)}'
-        f"{synthetic}{population}</caption>",
+        f'<caption><span class="hv-stay"><span class="hv-name">{escape(table.number)}</span>'
+        f"{escape(table.title)}{synthetic}{population}</span></caption>",
         f"<thead>{_html_head(table)}</thead>",
     ]
     for heading, rows in table.sections():
@@ -43,13 +43,13 @@ def render_html(table: Table) -> str:
         if heading:
             parts.append(
                 f'<tr class="hv-section"><th scope="rowgroup" colspan="{width}">'
-                f"{escape(heading)}</th></tr>"
+                f"{_stay(heading)}</th></tr>"
             )
         parts += [_html_row(table, row) for row in rows]
         parts.append("</tbody>")
     if table.all_notes:
         lines = "".join(
-            f'<tr><td colspan="{width}">{escape(note)}</td></tr>' for note in table.all_notes
+            f'<tr><td colspan="{width}">{_stay(note)}</td></tr>' for note in table.all_notes
         )
         parts.append(f"<tfoot>{lines}</tfoot>")
     return "\n".join([*parts, "</table>"])
@@ -88,6 +88,11 @@ def _html_row(table: Table, row: int) -> str:
     line = f"<tr>{''.join(cells)}</tr>"
     if text := table.row_detail(row):
         line += (
-            f'\n<tr class="hv-detail"><td colspan="{len(table.columns)}">{escape(text)}</td></tr>'
+            f'\n<tr class="hv-detail"><td colspan="{len(table.columns)}">{_stay(text)}</td></tr>'
         )
     return line
+
+
+def _stay(text: str) -> str:
+    """Wrap text over the whole width, so that a page can keep it in view while a table scrolls."""
+    return f'<span class="hv-stay">{escape(text)}</span>'

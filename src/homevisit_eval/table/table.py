@@ -202,8 +202,8 @@ class Table:
         if missing(value):
             return ""
         if self.kinds[column] == "text":
-            text = str(value)
-            return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+            text = " ".join(str(value).splitlines())
+            return f"'{text}" if str(value).startswith(FORMULA_STARTS) else text
         return full_precision(value)
 
     def _marker(self, rule: HidingRule) -> str:

@@ -27,7 +27,8 @@ def render_text(table: Table) -> str:
     right = [i > 0 and table.kinds[column] != "text" for i, column in enumerate(columns)]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     label = f" [{SYNTHETIC}]" if table.synthetic else ""
-    lines = [f"{table.number}  {table.title}{label}", *([table.population] * bool(table.population))]
+    lines = [f"{table.number}  {table.title}{label}"]
+    lines += [table.population] if table.population else []
     lines += [rule, *_text_lines(head, widths, right), rule]
     for heading, rows in table.sections():
         lines += [heading] if heading else []

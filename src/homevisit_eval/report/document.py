@@ -1,0 +1,259 @@
+"""The report: one page that holds all tables and figures of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from homevisit_eval.design import design_checksum
+from homevisit_eval.errors import EstimationError
+from homevisit_eval.report import figures, tables
+from homevisit_eval.report.findings import findings_section, summary_text
+from homevisit_eval.report.page import ReportFigure, whole_page
+from homevisit_eval.report.sections import (
+    AnswerParts,
+    baseline_section,
+    comparison_section,
+    data_section,
+    full_results_section,
+    glossary_section,
+    limitations_section,
+    provenance_section,
+    students_section,
+)
+from homevisit_eval.report.style import STYLE
+from homevisit_eval.report.wording import SYNTHETIC_BANNER
+from homevisit_eval.sample.labels import grades_text, school_years_text
+from homevisit_eval.table import SYNTHETIC, Table
+
+if TYPE_CHECKING:
+    from homevisit_eval.effects import Effect
+    from homevisit_eval.evaluation import Answer, Evaluation
+
+__all__ = ["Report", "build_report"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Report:
+    """A study's results, ready to be written.
+
+    Attributes
+    ----------
+    html
+        One page that needs no other file.
+    tables
+        Safe to publish; each name is a file name.
+    figures
+        Each as SVG and PNG.
+    summary
+        The findings on the primary outcomes, a line each, for a terminal.
+    """
+
+    html: str
+    tables: tuple[Table, ...]
+    figures: tuple[ReportFigure, ...]
+    summary: str
+
+    def __repr__(self) -> str:
+        """Show which tables and figures there are."""
+        return (
+            f"Report({len(self.html):,} characters; "
+            f"tables {', '.join(table.name for table in self.tables)}; "
+            f"figures {', '.join(figure.name for figure in self.figures)})"
+        )
+
+
+def build_report(evaluation: Evaluation) -> Report:
+    """Make the page, the tables and the figures of an evaluation.
+
+    Parameters
+    ----------
+    evaluation
+        With at least one answered question.
+
+    Returns
+    -------
+    Report
+        The same text and bytes for the same evaluation.
+
+    Raises
+    ------
+    EstimationError
+        If no question has an effect.
+    """
+    answered = [answer for answer in evaluation.answers if answer.effects]
+    if not answered:
+        raise EstimationError("No question has an effect, so there is nothing to report.")
+    answered.sort(key=lambda answer: answer.question.role != "primary")
+    effects = [effect for answer in answered for effect in answer.effects]
+    parts = [_parts(answer, number) for number, answer in enumerate(answered)]
+    study = _study_parts(evaluation, answered)
+    every = (
+        study.findings,
+        *(table for one in parts for table in one.tables),
+        *(table for table in study.others if table is not None),
+    )
+    drawings = (
+        study.impacts,
+        *(figure for one in parts for figure in (one.flow_figure, one.love_plot)),
+    )
+    return Report(
+        html=whole_page(
+            evaluation.design.title,
+            STYLE,
+            _header(evaluation),
+            _sections(evaluation, effects, parts, study, every),
+            _footer(evaluation),
+        ),
+        tables=every,
+        figures=drawings,
+        summary=summary_text(effects, study.findings),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _StudyParts:
+    """The tables and the figure that belong to no single question."""
+
+    findings: Table
+    impacts: ReportFigure
+    estimates: Table
+    grid: Table | None
+    decisions: Table | None
+    counts: Table | None
+    variables: Table
+    files: Table
+
+    @property
+    def others(self) -> tuple[Table | None, ...]:
+        return (
+            self.estimates,
+            self.grid,
+            self.decisions,
+            self.counts,
+            self.variables,
+            self.files,
+        )
+
+
+def _study_parts(evaluation: Evaluation, answered: Sequence[Answer]) -> _StudyParts:
+    effects = [effect for answer in answered for effect in answer.effects]
+    varied = [effect for answer in answered for effect in answer.sensitivity]
+    with_varied = [effect for answer in answered if answer.sensitivity for effect in answer.effects]
+    return _StudyParts(
+        findings=tables.impacts(effects),
+        impacts=_drawn(
+            "F2",
+            "Differences between visited and comparison students, with intervals",
+            figures.impacts(effects),
+            figures.impacts_alt_text(effects),
+            evaluation.synthetic,
+        ),
+        estimates=tables.full_estimates(effects),
+        grid=tables.sensitivity_grid(with_varied, varied) if varied else None,
+        decisions=tables.decisions(evaluation),
+        counts=tables.panel_counts(evaluation),
+        variables=tables.variables(evaluation.design, evaluation.synthetic),
+        files=tables.provenance(evaluation),
+    )
+
+
+def _sections(
+    evaluation: Evaluation,
+    effects: Sequence[Effect],
+    parts: Sequence[AnswerParts],
+    study: _StudyParts,
+    every: Sequence[Table],
+) -> list[str]:
+    formulas = {effect.outcome.label: effect.formula for effect in effects}
+    sentences = _not_computed(evaluation)
+    checksum, synthetic = design_checksum(evaluation.design), evaluation.synthetic
+    return [
+        findings_section(effects, study.findings, study.impacts),
+        students_section(parts),
+        comparison_section(parts),
+        baseline_section(parts),
+        full_results_section(study.estimates, study.grid, formulas),
+        limitations_section(),
+        data_section(study.variables, study.decisions, study.counts, sentences),
+        glossary_section(),
+        provenance_section(study.files, every, version("homevisit-eval"), checksum, synthetic),
+    ]
+
+
+def _parts(answer: Answer, number: int) -> AnswerParts:
+    matched = answer.matched
+    assert matched is not None
+    suffix = f"_{answer.question.name}" if number else ""
+    synthetic = matched.sample.synthetic
+    labels = {effect.outcome.name: effect.outcome.label for effect in answer.effects}
+    first = next(iter(answer.balance.values()))
+    return AnswerParts(
+        answer=answer,
+        counts=tables.sample_counts(matched, f"T2{suffix}"),
+        flow=tables.sample_flow(matched, answer.effects, f"F1{suffix}"),
+        flow_figure=_drawn(
+            f"F1{suffix}",
+            "From enrolled students to observed outcomes, in student-years",
+            figures.sample_flow(matched, answer.effects),
+            figures.sample_flow_alt_text(matched, answer.effects),
+            synthetic,
+        ),
+        matching=tables.matching_specification(matched, f"A3{suffix}"),
+        equivalence={
+            labels.get(name, name): tables.baseline_equivalence(balance, f"A8_{name}")
+            for name, balance in answer.balance.items()
+        },
+        balance=tables.balance_before_and_after(first, f"A9{suffix}"),
+        love_plot=_drawn(
+            f"FA1{suffix}",
+            "Standardized differences before and after matching",
+            figures.love_plot(first),
+            figures.love_plot_alt_text(first),
+            synthetic,
+        ),
+    )
+
+
+def _drawn(name: str, title: str, figure: Figure, alt: str, synthetic: bool) -> ReportFigure:
+    return ReportFigure(name, title, figures.to_svg(figure), figures.to_png(figure), alt, synthetic)
+
+
+def _not_computed(evaluation: Evaluation) -> Sequence[str]:
+    skipped = [
+        f"{answer.question.label}: {sentence}"
+        for answer in evaluation.answers
+        for sentence in answer.skipped
+    ]
+    return list(dict.fromkeys([*evaluation.missing, *skipped]))
+
+
+def _header(evaluation: Evaluation) -> str:
+    design = evaluation.design
+    years, grades = school_years_text(design.school_years), grades_text(design.grades)
+    where = f" · {escape(evaluation.district)}" if evaluation.district else ""
+    banner = (
+        f'<div class="banner" role="note"><strong>{SYNTHETIC}</strong>{escape(SYNTHETIC_BANNER)}'
+        "</div>"
+        if evaluation.synthetic
+        else ""
+    )
+    return (
+        f'<p class="kicker">Evaluation of home visits{where}</p>\n<h1>{escape(design.title)}</h1>\n'
+        f"<p>School years {escape(years)}, {escape(grades)}. Visited students are compared with "
+        f"matched students who were not visited before the school year.</p>\n{banner}"
+    )
+
+
+def _footer(evaluation: Evaluation) -> str:
+    label = f"{SYNTHETIC}. " if evaluation.synthetic else ""
+    return (
+        f"<p>{label}Numbers that rest on fewer than 10 students are not shown. Every table is "
+        "also a CSV file in the folder tables, every figure an SVG and a PNG file in the folder "
+        "figures. Folded parts are printed if they are unfolded.</p>"
+    )

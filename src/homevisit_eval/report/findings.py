@@ -1,0 +1,129 @@
+"""The section that a busy reader reads: findings as cards, T1 and F2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from homevisit_eval.report.page import ReportFigure, figure_html, paragraph, section, table_html
+from homevisit_eval.report.words import (
+    impact_sentence,
+    in_sentence,
+    interval_text,
+    listed,
+    outcome_unit,
+    verdict,
+)
+from homevisit_eval.table import Table, format_value
+
+if TYPE_CHECKING:
+    from homevisit_eval.effects import Effect
+
+__all__ = ["findings_section", "summary_text"]
+
+VERDICT_WORDS = {
+    "clear, favorable": ("good", "● Clear difference, good for students"),
+    "clear, unfavorable": ("bad", "◆ Clear difference, bad for students"),
+    "no clear difference": ("", "○ No clear difference"),
+}
+TOO_FEW = "Not shown: it rests on too few students."
+
+
+def findings_section(effects: Sequence[Effect], table: Table, figure: ReportFigure) -> str:
+    """Return the section of the key findings.
+
+    Parameters
+    ----------
+    effects
+        In the order of the rows of `table`.
+    table, figure
+        T1 and F2.
+    """
+    main = [(row, effect) for row, effect in enumerate(effects) if effect.role == "primary"]
+    main = main or list(enumerate(effects))
+    hidden = [(row, "estimate") in table.hidden for row, _ in main]
+    shown = [effect for _, effect in main]
+    cards = "\n".join(_card(*pair) for pair in zip(shown, hidden, strict=True))
+    return section(
+        "findings",
+        "Key findings",
+        paragraph(_lead(shown, hidden), css="lead"),
+        f'<div class="cards">\n{cards}\n</div>',
+        '<div class="with-figure">',
+        figure_html(figure),
+        "<div>",
+        "<h3>How to read the figure</h3>",
+        paragraph(
+            "A mark is the difference between visited and comparison students; its line is the "
+            "interval. A line that crosses zero means that the data allow for no difference. "
+            "Filled marks are differences that remain clear after taking into account how many "
+            "outcomes were tested.",
+        ),
+        paragraph(
+            "The comparison is between matched groups and not a randomized trial: differences "
+            "before the visit that no file records may be part of what is shown."
+        ),
+        "</div>",
+        "</div>",
+        table_html(table),
+    )
+
+
+def summary_text(effects: Sequence[Effect], table: Table) -> str:
+    """Return the findings on the primary outcomes as lines for a terminal."""
+    lines = [
+        effect.outcome.label + ": " + TOO_FEW
+        if (row, "estimate") in table.hidden
+        else impact_sentence(effect)
+        for row, effect in enumerate(effects)
+        if effect.role == "primary"
+    ]
+    label = ["Synthetic data."] if table.synthetic else []
+    return "\n".join([*label, *lines]).replace("−", "-")
+
+
+def _lead(effects: Sequence[Effect], hidden: Sequence[bool]) -> str:
+    seen = [effect for effect, is_hidden in zip(effects, hidden, strict=True) if not is_hidden]
+    good, bad, unclear = (
+        [_named(one) for one in seen if verdict(one) == key] for key in VERDICT_WORDS
+    )
+    sentences = [
+        "Visited students are compared with similar students who were not visited before that "
+        "school year."
+    ]
+    if good:
+        sentences.append(f"The visited did clearly better in {listed(good)}.")
+    if bad:
+        sentences.append(f"The visited did clearly worse in {listed(bad)}.")
+    if unclear:
+        sentences.append(f"There was no clear difference in {listed(unclear)}.")
+    return " ".join(sentences)
+
+
+def _named(effect: Effect) -> str:
+    difference = format_value(effect.estimate, "effect", outcome_unit(effect.outcome))
+    unit = "percentage points" if difference.endswith(" pp") else effect.outcome.unit
+    return f"{in_sentence(effect.outcome.label)} ({difference.removesuffix(' pp')} {unit})"
+
+
+def _card(effect: Effect, hidden: bool) -> str:
+    if hidden:
+        return f'<div class="card"><h3>{escape(effect.outcome.label)}</h3><p>{TOO_FEW}</p></div>'
+    css, words = VERDICT_WORDS[verdict(effect)]
+    unit = outcome_unit(effect.outcome)
+    difference = format_value(effect.estimate, "effect", unit)
+    number, _, suffix = difference.partition(" ")
+    printed = "percentage points" if suffix else effect.outcome.unit
+    visited, comparison = (
+        format_value(mean, "mean", unit)
+        for mean in (effect.adjusted_mean_visited, effect.adjusted_mean_comparison)
+    )
+    level = f"{effect.confidence_level * 100:g}% interval"
+    return (
+        f'<article class="card {css}">\n<h3>{escape(effect.outcome.label)}</h3>\n'
+        f'<p class="big">{number} <small>{escape(printed)}</small></p>\n'
+        f'<p class="verdict">{words}</p>\n'
+        f"<dl><dt>Visited</dt><dd>{visited}</dd><dt>Comparison</dt><dd>{comparison}</dd></dl>\n"
+        f"<p>{level}: {escape(interval_text(effect))}.</p>\n</article>"
+    )

@@ -1,0 +1,154 @@
+"""The true value of an estimand in a synthetic district, where every effect is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from homevisit_eval.errors import EstimationError, SourceError
+from homevisit_eval.matching.matched_sample import MatchedSample
+from homevisit_eval.sample.analytic_sample import AnalyticSample
+
+__all__ = ["read_truth", "true_effect", "true_effect_of_rows"]
+
+KEY = ["student_id", "school_year"]
+TRUTH_FILE = Path("truth") / "outcomes.csv"
+
+
+def read_truth(folder: str | Path) -> pd.DataFrame:
+    """Return the truth of a synthetic district: one row per student and school year.
+
+    Parameters
+    ----------
+    folder
+        The district's folder, which holds ``truth/outcomes.csv``.
+
+    Returns
+    -------
+    DataFrame
+        ``student_id``, ``school_year``, ``visited_before_year`` and for each outcome its
+        expected value with and without a visit before the year (``_m1``, ``_m0``) and the
+        realized values (``_y1``, ``_y0``). Rates are fractions; scores are in SDs, missing in
+        grades without a test.
+
+    Raises
+    ------
+    SourceError
+        If the folder has no truth, as a real district's has none, or it cannot be read.
+    """
+    path = Path(folder) / TRUTH_FILE
+    try:
+        table = pd.read_csv(path, dtype={"student_id": "string"})
+    except FileNotFoundError:
+        raise SourceError(
+            f"{path}: no such file. Only a synthetic district written by `write_simulation` has "
+            "a truth; give its folder."
+        ) from None
+    except (OSError, ValueError):
+        raise SourceError(
+            f"{path}: not a table of comma-separated values. Write the district again."
+        ) from None
+    if missing := [name for name in [*KEY, "visited_before_year"] if name not in table.columns]:
+        raise SourceError(f"{path}: the column {missing[0]} is missing. Write the district again.")
+    return table.astype({"student_id": object})
+
+
+def true_effect(
+    truth: pd.DataFrame,
+    outcome: str,
+    sample: AnalyticSample | MatchedSample | pd.DataFrame,
+    weights: ArrayLike | None = None,
+) -> float:
+    """Return the true average effect of a visit on the visited student-years of a sample.
+
+    Parameters
+    ----------
+    truth
+        From `read_truth`, or the ``truth`` of a simulation.
+    outcome
+        For example ``"attendance_rate"``.
+    sample
+        An analytic sample: all visited student-years whose outcome is observed. A matched
+        sample: those among them that were kept, with their matching weights. A data frame:
+        all its rows, see `true_effect_of_rows`.
+    weights
+        Shape (n,), only with a data frame: one weight for each row.
+
+    Returns
+    -------
+    float
+        Mean of expected outcomes with minus without the visit, in units of the outcome.
+
+    Raises
+    ------
+    EstimationError
+        If no visited student-year is left, the truth does not know one of them, or weights
+        come with a sample that has its own.
+    """
+    match sample:
+        case pd.DataFrame():
+            return true_effect_of_rows(truth, outcome, sample, weights)
+        case MatchedSample():
+            own, analytic = sample.matches.weights.to_numpy(dtype=float), sample.sample
+        case AnalyticSample():
+            own, analytic = np.ones(len(sample.baseline)), sample
+    if weights is not None:
+        raise EstimationError("weights are taken from the sample; give none.")
+    kept = (analytic.baseline["visited"].to_numpy() == 1) & (own > 0)
+    if outcome in analytic.outcomes.columns:
+        kept &= analytic.outcomes[outcome].notna().to_numpy(dtype=bool)
+    rows = analytic.baseline.loc[kept, ["unit_id", "school_year"]]
+    return true_effect_of_rows(truth, outcome, rows, own[kept])
+
+
+def true_effect_of_rows(
+    truth: pd.DataFrame, outcome: str, rows: pd.DataFrame, weights: ArrayLike | None = None
+) -> float:
+    """Return the true average effect of a visit on given student-years.
+
+    Parameters
+    ----------
+    truth, outcome
+        As in `true_effect`.
+    rows
+        ``school_year`` and ``unit_id`` or ``student_id``: visited student-years for the
+        effect on the visited, but any may be asked for.
+    weights
+        Shape (n,), not negative; equal if not given.
+
+    Raises
+    ------
+    EstimationError
+        If there are no rows, weights do not fit them, or the truth knows no effect for one.
+    """
+    columns = (f"{outcome}_m1", f"{outcome}_m0")
+    if missing := [name for name in columns if name not in truth.columns]:
+        known = sorted(name[:-3] for name in truth.columns if name.endswith("_m1"))
+        raise EstimationError(f"the truth has no column {missing[0]}; it knows {', '.join(known)}.")
+    identifier = "unit_id" if "unit_id" in rows.columns else "student_id"
+    if not {identifier, "school_year"} <= set(rows.columns):
+        raise EstimationError("rows need the columns school_year and unit_id or student_id.")
+    weight = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=float)
+    if len(rows) == 0 or weight.shape != (len(rows),) or (weight < 0).any() or weight.sum() <= 0:
+        raise EstimationError(
+            "a true effect needs at least one student-year, and as many weights as rows, none "
+            "negative and not all zero."
+        )
+    covered = pd.MultiIndex.from_frame(truth[KEY].astype({"student_id": object}))
+    asked = pd.MultiIndex.from_arrays(
+        [rows[identifier].astype(object), rows["school_year"].astype("int64")]
+    )
+    effect = (truth[columns[0]] - truth[columns[1]]).to_numpy(dtype=float)
+    at = covered.get_indexer(asked)
+    values = np.where(at >= 0, effect[at], np.nan)
+    unknown = int(np.isnan(values[weight > 0]).sum())
+    if unknown:
+        raise EstimationError(
+            f"the truth knows no effect on {outcome} for {unknown} of {len(rows)} student-years. "
+            "Ask for grades, years and tests that it covers."
+        )
+    used = weight > 0
+    return float(np.average(values[used], weights=weight[used]))

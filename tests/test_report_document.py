@@ -1,0 +1,196 @@
+"""The page: complete, self-contained, accessible, and holding the numbers of its tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+import fabricated
+from homevisit_eval.errors import EstimationError
+from homevisit_eval.report import Report, build_report
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return build_report(fabricated.evaluation())
+
+
+class Cells(HTMLParser):
+    """Reads back the numbers of one table, and checks that elements are closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.table = ""
+        self.values: dict[str, list[float]] = {}
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if "id" in given:
+            self.ids.append(str(given["id"]))
+        if tag == "table":
+            self.table = str(given["id"]).removeprefix("table-")
+        if "data-value" in given:
+            self.values.setdefault(self.table, []).append(float(str(given["data-value"])))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if "id" in given:
+            self.ids.append(str(given["id"]))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def read_back(html: str) -> Cells:
+    cells = Cells()
+    cells.feed(html)
+    assert cells.open == []
+    return cells
+
+
+def test_the_required_tables_and_figures_are_there(report: Report) -> None:
+    names = {table.name.partition("_")[0] for table in report.tables}
+    assert {"T1", "T2", "F1", "A1", "A3", "A8", "A9", "B1", "B10", "C8"} <= names
+    assert [figure.name for figure in report.figures] == ["F2", "F1", "FA1"]
+    everything = [one.name for one in (*report.tables, *report.figures)]
+    assert len({table.name for table in report.tables}) == len(report.tables)
+    assert all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in everything), "file names"
+
+
+def test_numbers_of_the_page_are_those_of_the_csv_and_of_python(report: Report) -> None:
+    page = read_back(report.html).values
+    for table in report.tables:
+        rows = list(csv.DictReader(io.StringIO(table.to_csv_text())))
+        numeric = [name for name in table.columns[1:] if table.kinds[name] != "text"]
+        from_csv = [
+            float(row[name])
+            for row in rows
+            for name in numeric
+            if row[name] not in ("", "*", "<10")
+        ]
+        from_python = [
+            float(table.frame[name].iloc[row])
+            for row in range(len(table.frame))
+            for name in numeric
+            if not math.isnan(float(table.frame[name].astype(float).iloc[row]))
+        ]
+        assert page.get(table.name, []) == from_csv == from_python
+    assert -0.0295 in page["T1"]
+
+
+def test_the_page_needs_no_other_file(report: Report) -> None:
+    assert not re.search(r"<script|<link|<img|<iframe|@import|@font-face", report.html)
+    assert not re.search(r'(src|href)="(?!#)', report.html)
+    assert not re.search(r"url\((?!#)", report.html)
+    assert '<meta charset="utf-8">' in report.html
+    assert "@media print" in report.html
+
+
+def test_ids_are_unique_and_links_lead_somewhere(report: Report) -> None:
+    ids = read_back(report.html).ids
+    assert len(set(ids)) == len(ids)
+    for target in re.findall(r'<a[^>]* href="#([^"]+)"', report.html):
+        assert target in ids
+
+
+def test_drawings_refer_to_shapes_of_their_own(report: Report) -> None:
+    used = set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', report.html))
+    assert used
+    assert used <= set(read_back(report.html).ids)
+
+
+def test_synthetic_data_is_said_on_every_table_and_figure(report: Report) -> None:
+    assert 'class="banner"' in report.html
+    captions = re.findall(r"<caption>.*?</caption>", report.html, re.DOTALL)
+    assert len(captions) == len(report.tables)
+    assert all("Synthetic data" in caption for caption in captions)
+    assert all("Synthetic data" in figure.svg for figure in report.figures)
+    assert all("Synthetic data" in table.to_csv_text() for table in report.tables)
+    assert all("Synthetic data" in table.text() for table in report.tables)
+
+
+def test_a_real_district_has_no_banner() -> None:
+    evaluation = fabricated.evaluation(synthetic=False)
+    assert 'class="banner"' not in build_report(evaluation).html
+
+
+def test_findings_come_first_in_plain_words(report: Report) -> None:
+    assert report.html.index('id="findings"') < report.html.index('id="students"')
+    assert "−2.95 <small>percentage points</small>" in report.html
+    assert "The visited did clearly better in any disciplinary incident" in report.html
+    assert "This is not a randomized trial." in report.html
+    assert "surveys was not delivered" in report.html
+    assert "No other district was delivered." in report.html
+
+
+def test_figures_have_text_alternatives_and_tables_scroll_alone(report: Report) -> None:
+    assert report.html.count('role="img" aria-label="') == len(report.figures)
+    assert report.html.count('<div class="scroll') == len(report.tables)
+    assert '<html lang="en">' in report.html
+
+
+def test_the_same_evaluation_gives_the_same_report(report: Report) -> None:
+    again = build_report(fabricated.evaluation())
+    assert again.html == report.html
+    assert [one.png for one in again.figures] == [one.png for one in report.figures]
+
+
+def test_names_of_the_district_are_escaped() -> None:
+    html = build_report(fabricated.evaluation(district="<b>& Sons")).html
+    assert "&lt;b&gt;&amp; Sons" in html
+    assert "<b>" not in html
+
+
+def test_the_summary_is_for_a_terminal(report: Report) -> None:
+    lines = report.summary.splitlines()
+    assert lines[0] == "Synthetic data."
+    assert lines[1].startswith("Any disciplinary incident was 2.95 percentage points less")
+    assert "−" not in report.summary
+
+
+def test_an_effect_on_few_students_is_nowhere() -> None:
+    evaluation = fabricated.evaluation()
+    answer = evaluation.answers[0]
+    few = (replace(answer.effects[0], n_visited=7), *answer.effects[1:])
+    answer.effects, answer.sensitivity = few, ()
+    report = build_report(evaluation)
+    for text in (report.html, report.summary, *(t.to_csv_text() for t in report.tables)):
+        assert "9.27" not in text
+        assert "0.0927" not in text
+    assert "too few students" in report.summary
+
+
+def test_a_second_question_has_files_of_its_own() -> None:
+    evaluation = fabricated.evaluation()
+    first = evaluation.answers[0]
+    second = type(first)(**vars(first))
+    second.question = replace(fabricated.QUESTION, name="more", role="secondary")
+    second.effects = tuple(
+        replace(one, role="secondary", question="more") for one in first.effects[:1]
+    )
+    second.sensitivity, second.balance = (), {"again": fabricated.balance()}
+    report = build_report(fabricated.evaluation(answers=(first, second)))
+    assert {"T2", "T2_more", "F1_more", "A3_more"} <= {table.name for table in report.tables}
+    assert len({table.name for table in report.tables}) == len(report.tables)
+    read_back(report.html)
+
+
+def test_nothing_to_report_is_an_error() -> None:
+    evaluation = fabricated.evaluation()
+    evaluation.answers[0].effects = ()
+    with pytest.raises(EstimationError, match="nothing to report"):
+        build_report(evaluation)
+
+
+def test_the_representation_is_short(report: Report) -> None:
+    assert len(repr(report)) < 500
