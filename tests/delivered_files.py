@@ -9,7 +9,7 @@ import duckdb
 
 from homevisit_eval.sources import Problem, SourceReport, check_sources
 
-__all__ = ["append", "change", "check", "found", "rewrite", "to_parquet"]
+__all__ = ["append", "change", "check", "contents", "found", "rewrite", "to_parquet"]
 
 SECRET = re.compile(r"SYN\d|QQQ|T0\d{3}|V0\d{4}|I0\d{4}|R0\d{3}|\bH0\d|2014-08-\d\d(?!\W)", re.I)
 EXAMPLE_IN_MESSAGES = "2014-08-25"
@@ -49,9 +49,16 @@ def to_parquet(folder: Path, name: str, select: str = "*") -> None:
     source.unlink()
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file of a folder."""
+    return {path.name: path.read_bytes() for path in folder.glob("*") if path.is_file()}
+
+
 def check(folder: Path) -> SourceReport:
-    """Check a folder and make sure that nothing printable holds a value of a record."""
+    """Check a folder; make sure that no file changes and nothing printable holds a value."""
+    before = contents(folder)
     report = check_sources(folder)
+    assert contents(folder) == before, "reading must not touch what was delivered"
     for text in (report.text(), repr(report), report._repr_html_()):
         assert not SECRET.search(text.replace(EXAMPLE_IN_MESSAGES, ""))
     return report

@@ -14,19 +14,20 @@ HUNDRED_EIGHTY_DAYS = [
 ]
 
 
-def long_year(absences: int, fraction: str = "1", category: str = "excused") -> dict[str, str]:
-    """Return a year of 180 days of which a student misses (a part of) the first few."""
+def long_year(**missed: tuple[int, str, str]) -> dict[str, str]:
+    """Return a year of 180 days of which each student misses (a part of) the first few.
+
+    Each student is given days, the fraction of each that was missed, and a category.
+    """
     assert len(HUNDRED_EIGHTY_DAYS) == 180
-    missed = HUNDRED_EIGHTY_DAYS[:absences]
+    enrollments, absences = ["student_id exit_date"], ["student_id date category fraction"]
+    for student, (days, fraction, category) in missed.items():
+        enrollments.append(f"{student} {HUNDRED_EIGHTY_DAYS[-1]}")
+        absences += [f"{student} {d} {category} {fraction}" for d in HUNDRED_EIGHTY_DAYS[:days]]
     return {
         "calendar": "\n".join(["date", *map(str, HUNDRED_EIGHTY_DAYS)]),
-        "enrollments": f"student_id exit_date\n ann {HUNDRED_EIGHTY_DAYS[-1]}",
-        "absences": "\n".join(
-            [
-                "student_id date category fraction",
-                *(f"ann {d} {category} {fraction}" for d in missed),
-            ]
-        ),
+        "enrollments": "\n".join(enrollments),
+        "absences": "\n".join(absences),
     }
 
 
@@ -179,27 +180,31 @@ def test_the_rule_for_partial_days_may_change_from_year_to_year(rule):
 
 
 def test_exactly_ten_percent_is_chronic_only_if_the_rule_is_inclusive():
-    exclusive, inclusive = Measurement(), Measurement(chronic_absence_inclusive=True)
-    exactly, more, less = long_year(18), long_year(19), long_year(17)
-    found = {
-        "exclusive": [
-            int(student_years(exclusive, **y).chronic_absence[0]) for y in (less, exactly, more)
-        ],
-        "inclusive": [
-            int(student_years(inclusive, **y).chronic_absence[0]) for y in (less, exactly, more)
-        ],
-    }
-    assert found == {"exclusive": [0, 0, 1], "inclusive": [0, 1, 1]}
+    year = long_year(
+        less=(17, "1", "excused"), tenth=(18, "1", "excused"), more=(19, "1", "excused")
+    )
+    expect(
+        student_years(**year),
+        "student_id days_absent chronic_absence\n less 17 0\n more 19 1\n tenth 18 0",
+    )
+    expect(
+        student_years(Measurement(chronic_absence_inclusive=True), **year),
+        "student_id days_absent chronic_absence\n less 17 0\n more 19 1\n tenth 18 1",
+    )
 
 
-@pytest.mark.parametrize(("fraction", "days"), [("0.1", 180), ("0.3", 60), ("0.15", 120)])
-def test_ten_percent_made_of_fractions_is_exactly_ten_percent(fraction, days):
-    year = long_year(days, fraction, "partial")
-    assert sum([float(fraction)] * days) != 18, "a case in which plain addition is not exact"
-    result = student_years(Measurement(), **year)
-    assert (result.days_absent[0], result.chronic_absence[0]) == (18, 0)
+def test_ten_percent_made_of_fractions_is_exactly_ten_percent():
+    fractions = {"ann": ("0.1", 180), "bob": ("0.3", 60), "cid": ("0.15", 120)}
+    for fraction, days in fractions.values():
+        assert sum([float(fraction)] * days) != 18, "a case in which plain addition is not exact"
+    year = long_year(
+        **{name: (days, fraction, "partial") for name, (fraction, days) in fractions.items()}
+    )
+    result = student_years(**year)
+    assert list(result.days_absent) == [18, 18, 18]
+    assert list(result.chronic_absence) == [0, 0, 0]
     inclusive = student_years(Measurement(chronic_absence_inclusive=True), **year)
-    assert inclusive.chronic_absence[0] == 1
+    assert list(inclusive.chronic_absence) == [1, 1, 1]
 
 
 def test_a_tenth_of_any_number_of_days_is_exactly_a_tenth():
@@ -223,15 +228,27 @@ def test_a_tenth_of_any_number_of_days_is_exactly_a_tenth():
 
 
 def test_a_chronic_truant_has_ten_unexcused_full_days():
-    def truancy(**year):
-        return int(student_years(**year).chronic_truancy[0])
-
-    assert truancy(**long_year(9, "1", "unexcused")) == 0
-    assert truancy(**long_year(10, "1", "unexcused")) == 1
-    assert truancy(**long_year(20, "0.5", "unexcused")) == 0, "half days are no full days"
-    assert truancy(**long_year(10, "1", "excused")) == 0
+    year = long_year(
+        nine=(9, "1", "unexcused"),
+        ten=(10, "1", "unexcused"),
+        twenty_halves=(20, "0.5", "unexcused"),
+        excused=(10, "1", "excused"),
+    )
+    expect(
+        student_years(**year),
+        """
+        student_id     days_unexcused  chronic_truancy
+        excused        0               0
+        nine           9               0
+        ten            10              1
+        twenty_halves  10              0
+        """,
+    )
+    nine_days = Measurement(chronic_truancy_days=9)
+    assert list(student_years(nine_days, **year).chronic_truancy) == [0, 1, 1, 0]
 
 
 def test_under_the_80_20_rule_a_long_unexcused_part_is_a_full_day():
     rule = Measurement(partial_day="absent_if_over")
-    assert student_years(rule, **long_year(10, "0.5", "unexcused")).chronic_truancy[0] == 1
+    year = long_year(ann=(10, "0.5", "unexcused"))
+    expect(student_years(rule, **year), "student_id days_unexcused chronic_truancy\n ann 10 1")

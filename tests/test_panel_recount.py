@@ -147,7 +147,7 @@ def test_the_panel_is_what_one_counts_day_by_day(seed):
     np.testing.assert_allclose(by_year, frame.days_absent[frame.days_absent > 0], atol=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_order_of_the_rows_does_not_matter(seed):
     rows = random_district(seed)
     draw = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
@@ -157,7 +157,6 @@ def test_the_order_of_the_rows_does_not_matter(seed):
     shuffled = {
         name: [table[i] for i in draw.permutation(len(table))] for name, table in rows.items()
     }
-    # incident_id and visit_id are given by position where a table has none: here all are given.
     frames = []
     for tables in (rows, shuffled):
         with duckdb.connect() as connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from datetime import date
 
@@ -14,8 +13,9 @@ from pandas.testing import assert_frame_equal
 
 from homevisit_eval.design import Covariate, Eligibility, Outcome
 from homevisit_eval.errors import SourceError
-from homevisit_eval.sample import AnalyticSample, flow_adds_up, select_sample
-from sample_oracle import Expected, expected_sample
+from homevisit_eval.sample import flow_adds_up, select_sample
+from sample_agreement import assert_agrees
+from sample_oracle import expected_sample
 from tiny_panel import (
     ATTENDANCE,
     INCIDENT,
@@ -48,32 +48,6 @@ COVARIATES = (
     Covariate("school_at_risk_prior", "School: at risk"),
     MATH_PRIOR,
 )
-
-
-def agrees_with_oracle(sample: AnalyticSample, expected: Expected) -> None:
-    """Compare flow, baseline and outcomes of a sample with the row-by-row reading."""
-    found = Counter()
-    for step in sample.flow:
-        if step.kind == "excluded":
-            for group in ("visited", "comparison", "neither"):
-                found[step.name, group] += getattr(step, group)
-    for group in ("visited", "comparison", "neither"):
-        found["", group] += getattr(sample.flow[-1], group)
-    assert +found == +expected.reasons
-    keys = list(zip(sample.baseline["unit_id"], sample.baseline["school_year"], strict=True))
-    assert set(keys) == set(expected.baseline)
-    assert len(keys) == len(expected.baseline)
-    for frame, values in (
-        (sample.baseline, expected.baseline),
-        (sample.outcomes, expected.outcomes),
-    ):
-        wanted = pd.DataFrame([values[key] for key in keys])
-        assert set(wanted) <= set(frame)
-        for name in wanted:
-            one, other = frame[name].tolist(), wanted[name].tolist()
-            assert all(
-                a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(one, other, strict=True)
-            ), name
 
 
 class TestOutcomes:
@@ -294,7 +268,7 @@ def test_any_small_district(district, pool, comparison_schools, programs, modes,
     left = sum(step.total for step in sample.flow if step.kind == "excluded")
     assert left + len(sample.baseline) == len(years)
     assert not sample.baseline.duplicated(["unit_id", "school_year"]).any()
-    agrees_with_oracle(sample, expected)
+    assert_agrees(sample, expected)
     for band, names in sample.covariates.items():
         rows_of_band = sample.baseline[sample.baseline["grade_band"] == band]
         assert rows_of_band[list(names)].notna().to_numpy().all()

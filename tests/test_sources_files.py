@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from delivered_files import append, change, check, found, rewrite, to_parquet
+from delivered_files import append, change, check, contents, found, rewrite, to_parquet
 from homevisit_eval.errors import SourceError
 from homevisit_eval.sources import check_sources, read_sources
 from tiny_district import TABLES, write_tiny_district
@@ -40,6 +40,39 @@ def test_each_file_is_recorded_with_the_checksum_of_its_bytes(folder: Path) -> N
         assert file.sha256 == hashlib.sha256(content).hexdigest()
         assert file.rows == content.count(b"\n") - 1
         assert (file.encoding, file.delimiter) == ("utf-8", ",")
+
+
+@pytest.mark.parametrize("name", ["plain", "pattern [2015]"])
+@pytest.mark.parametrize("way", ["absolute", "relative", "up and down", "symbolic link"])
+@pytest.mark.parametrize("form", ["utf-8", "cp1252", "quoted line ends", "parquet"])
+def test_reading_leaves_the_delivered_files_as_they_are(
+    name: str, way: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_tiny_district(tmp_path / name)
+    if form == "cp1252":
+        path = folder / "schools.csv"
+        path.write_bytes(path.read_text("utf-8").replace("School", "École").encode("cp1252"))
+    elif form == "quoted line ends":
+        path = folder / "schools.csv"
+        path.write_text(path.read_text("utf-8").replace("School", '"Sch\nool"', 1), "utf-8")
+    elif form == "parquet":
+        to_parquet(folder, "students")
+    given = folder
+    if way == "relative":
+        monkeypatch.chdir(folder.parent)
+        given = Path(folder.name)
+    elif way == "up and down":
+        given = folder / ".." / folder.name
+    elif way == "symbolic link":
+        given = tmp_path / "link"
+        try:
+            given.symlink_to(folder, target_is_directory=True)
+        except OSError:
+            pytest.skip("no symbolic links for this user")
+    before = contents(folder)
+    check_sources(given)
+    assert contents(folder) == before
+    assert len(before) > 10
 
 
 def test_missing_folder(tmp_path: Path) -> None:

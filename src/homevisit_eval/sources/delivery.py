@@ -31,7 +31,7 @@ def find_files(folder: Path) -> tuple[dict[str, Path], list[Problem]]:
     try:
         entries = sorted(entry for entry in folder.iterdir() if entry.is_file())
     except OSError:
-        return {}, [make_problem(FOLDER, "missing_folder")]
+        return {}, [make_problem(str(folder), "missing_folder")]
     delivered: dict[str, list[Path]] = {}
     for entry in entries:
         if entry.suffix.lower() in FORMATS and not entry.name.startswith("."):

@@ -49,6 +49,7 @@ class Engine:
                 "autoload_known_extensions": "false",
             },
         )
+        connection.execute("SET enable_progress_bar = false").fetchall()
         remove = weakref.finalize(connection, shutil.rmtree, str(folder), ignore_errors=True)
         return cls(connection, folder, remove)
 
@@ -56,6 +57,11 @@ class Engine:
         """Close the database and remove the folder."""
         self.connection.close()
         self.remove()
+
+    def discard(self, file: Path) -> None:
+        """Remove a file of the private folder early; a delivered file is left alone."""
+        if file.parent == self.folder:
+            file.unlink(missing_ok=True)
 
     def rows(self, sql: str, values: dict[str, object] | None = None) -> list[tuple[object, ...]]:
         """Run a query and return its rows."""

@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 import narwhals as nw
 
+from homevisit_eval.disclosure import shown_count
 from homevisit_eval.sources.problems import Problem, SourceFile
 
-__all__ = ["SMALLEST_SHOWN_COUNT", "TABLES", "Sources"]
+__all__ = ["TABLES", "Sources"]
 
-SMALLEST_SHOWN_COUNT = 10
 TABLES = (
     "schools",
     "calendar",
@@ -143,4 +143,4 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> str:
         ((count,),) = connection.execute(f'SELECT count(*) FROM "{table}"').fetchall()
     except duckdb.ConnectionException:
         return "closed"
-    return f"<{SMALLEST_SHOWN_COUNT} rows" if count < SMALLEST_SHOWN_COUNT else f"{count:,} rows"
+    return f"{shown_count(count)} rows"

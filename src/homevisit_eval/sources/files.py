@@ -107,8 +107,7 @@ def _load_csv(engine: Engine, path: Path, schema: TableSchema, facts: FileBytes)
         problems += broken
         if rows == 0 and not broken:
             problems.append(make_problem(name, "no_rows"))
-    if text != path:
-        text.unlink()
+    engine.discard(text)
     file = SourceFile(name, facts.sha256, rows, facts.encoding, delimiter)
     return LoadedTable(schema, file, tuple(problems), loaded, facts.quotes)
 
@@ -134,11 +133,10 @@ def _read_csv(
         _run_read_csv(
             engine, table, rewritten, ("line", *fields), delimiter=SEPARATOR, quote="", skip=0
         )
-        rewritten.unlink()
+        engine.discard(rewritten)
         rows = _count(engine, table)
         line = "CAST(line AS BIGINT)"
-    if plain != path:
-        plain.unlink()
+    engine.discard(plain)
     columns = ", ".join(
         f"{quoted(f'c{header.positions[column]}') if column in header.positions else 'NULL'}"
         f"::VARCHAR AS {quoted(column)}"
@@ -178,7 +176,7 @@ def _count(engine: Engine, table: str) -> int:
 def _plain_path(engine: Engine, path: Path, table: str) -> Path:
     """Return a path without characters that the engine takes for a pattern."""
     if not any(character in str(path) for character in GLOB_CHARACTERS):
-        return path.resolve()
+        return path
     target = engine.folder / f"{table}.delivered{path.suffix.lower()}"
     try:
         target.symlink_to(path.resolve())

@@ -53,7 +53,8 @@ class Problem:
     Parameters
     ----------
     file
-        File name, or ``"(folder)"`` for what concerns the folder as a whole.
+        File name, ``"(folder)"`` for what concerns the folder as a whole, or its path if it is
+        not there.
     rule
         Name of the rule, a key of `RULES`.
     severity
