@@ -53,7 +53,8 @@ def treatment_shuffled(sample: hv.AnalyticSample, seed: int) -> hv.AnalyticSampl
 
 def covariates_left_out(design: hv.StudyDesign) -> hv.StudyDesign:
     """Return the design with no matching and no covariates."""
-    return dataclasses.replace(design, matching=hv.NoMatching(), model=hv.DifferenceInMeans())
+    nothing = {"matching": hv.NoMatching(), "model": hv.DifferenceInMeans(), "sensitivity": ()}
+    return dataclasses.replace(design, **nothing)
 
 
 def victims_counted(design: hv.StudyDesign) -> hv.StudyDesign:

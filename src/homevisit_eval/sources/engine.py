@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import weakref
@@ -49,7 +50,8 @@ class Engine:
                 "autoload_known_extensions": "false",
             },
         )
-        connection.execute("SET enable_progress_bar = false").fetchall()
+        with contextlib.suppress(duckdb.Error):  # notebooks without widgets have no bar to disable
+            connection.execute("SET enable_progress_bar = false").fetchall()
         remove = weakref.finalize(connection, shutil.rmtree, str(folder), ignore_errors=True)
         return cls(connection, folder, remove)
 
