@@ -19,6 +19,7 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.effects.effect import Effect
 from homevisit_eval.matching.matched_sample import (
+    NO_MATCHING,
     Estimand,
     MatchedSample,
     Matches,
@@ -64,6 +65,7 @@ DESIGN = StudyDesign(
     questions=(QUESTION,),
 )
 METHOD_ESTIMAND = Estimand("ATT", "in the matched sample")
+UNMATCHED = Estimand("ATT", NO_MATCHING)
 METHOD = NearestNeighbor(exact=("school_year", "grade"))
 
 
@@ -97,11 +99,16 @@ def effect(outcome: Outcome = INCIDENT, **changes: Any) -> Effect:
         "sd_comparison": 0.3311,
         "effect_size": -0.187,
         "effect_size_kind": "Cox index",
-        "improvement_index": -7.42,
+        "improvement_index": 7.42,
+        "estimate_interacted": -0.0299,
         "n_visited": 1998,
         "n_comparison": 1998,
         "students_visited": 1490,
         "students_comparison": 1702,
+        "matched_visited": 1998,
+        "matched_comparison": 1998,
+        "matched_students_visited": 1490,
+        "matched_students_comparison": 1702,
         "clusters": 43,
         "clusters_visited": 31,
         "clusters_comparison": 43,
@@ -130,7 +137,7 @@ def effects() -> list[Effect]:
             p_value=0.51, p_value_adjusted=0.51, adjusted_mean_visited=0.21,
             adjusted_mean_comparison=0.23, mean_visited=0.21, mean_comparison=0.24,
             sd_visited=0.8, sd_comparison=0.9, effect_size=-0.023,
-            effect_size_kind="Hedges' g", improvement_index=-0.9,
+            effect_size_kind="Hedges' g", improvement_index=0.9,
         ),
         effect(
             MATH, estimate=0.11, std_error=0.05, ci_low=0.004, ci_high=0.216, t=2.2,
@@ -165,7 +172,7 @@ def matched_sample(per_cell: int = 500, synthetic: bool = True, lost: int = 12) 
     unmatched = baseline.index[~first & (baseline["visited"] == 1)]
     sample = AnalyticSample(
         baseline=baseline,
-        outcomes=pd.DataFrame(index=baseline.index),
+        outcomes=pd.DataFrame({"days_enrolled": 178 - 4 * baseline["visited"]}),
         covariates={
             "Grades 1 to 2": ("attendance_rate_prior", "any_incident_prior", "female"),
             "Grades 3 to 5": (
@@ -179,7 +186,7 @@ def matched_sample(per_cell: int = 500, synthetic: bool = True, lost: int = 12) 
         synthetic=synthetic,
         notes=("17 attempted visits were not completed; their students stay in the pool.",),
     )  # fmt: skip
-    reasons = ["No comparison student within the caliper"] * len(unmatched)
+    reasons = ["no comparison unit within the caliper"] * len(unmatched)
     matches = Matches(
         method=METHOD,
         pairs=pd.DataFrame(columns=["treated", "rank", "comparison"]),
@@ -193,7 +200,19 @@ def matched_sample(per_cell: int = 500, synthetic: bool = True, lost: int = 12) 
             PropensityModel("Grades 3 to 5", ("(Intercept)", "female"), {}, True, 0.2),
         ),
         unmatched=pd.DataFrame({"row": unmatched, "reason": reasons}),
-        audit={"ties": 3, "order": "descending score"},
+        audit={
+            "order_rule": "highest score first",
+            "treated_off_support": 0,
+            "comparison_off_support": 22,
+            "exact_strata": 4,
+            "exact_strata_without_comparison": 0,
+            "tied_scores": 3,
+            "pairs_under_other_tie_rule": 14,
+            "mean_distance": 0.01234,
+            "largest_distance": 0.1,
+            "notes": "band 'Grades 1 to 2': race_ethnicity white has no treated unit: 22 "
+            "comparison unit(s) left out of the propensity model",
+        },
     )
     return MatchedSample(sample, matches)
 
@@ -254,7 +273,10 @@ def balance(n: int = 1000, outcome: Outcome | None = INCIDENT) -> Balance:
             "n_comparison_before": 2 * n,
             "n_visited": n,
             "n_comparison": n,
+            "lost_visited": 0,
+            "lost_comparison": 0,
             "in_model": True,
+            "absorbed": False,
         }
         for name, label, level, visited, after, before, sd, wwc in LINES
     ]  # fmt: skip

@@ -80,9 +80,9 @@ def expected_sample(panel: Panel, design: StudyDesign, question: Question) -> Ex
     homes = {
         (row["household_id"], key[1])
         for key, row in data.rows.items()
-        if _known(row["household_id"]) and data.group(key, question) == "visited"
+        if _known(row["household_id"]) and data.before(key)
     }
-    first = min((year for _, year in data.visits), default=None)
+    first = _first_whole_year(data)
     expected = Expected(Counter(), {}, {})
     for key in keys:
         reason = (
@@ -96,6 +96,17 @@ def expected_sample(panel: Panel, design: StudyDesign, question: Question) -> Ex
             expected.baseline[key] = _baseline(data, key, design, question, here, first)
             expected.outcomes[key] = _outcomes(data, key, design, question)
     return expected
+
+
+def _first_whole_year(data: _Panel) -> int | None:
+    dates = [v["date"] for visits in data.visits.values() for v in visits]
+    starts: dict[int, Any] = {}
+    for (_, year), row in data.rows.items():
+        day = row["first_instructional_day"]
+        starts[year] = min(day, starts.get(year, day))
+    if not dates:
+        return None
+    return min((year for year, day in starts.items() if min(dates) < day), default=max(starts) + 1)
 
 
 def _ineligible(data: _Panel, key: Key, design: StudyDesign) -> str:
@@ -214,8 +225,8 @@ def _outcomes(data: _Panel, key: Key, design: StudyDesign, question: Question) -
     row = data.rows[key]
     values = {"days_enrolled": row["days_enrolled"]}
     for name in question.outcomes:
-        long = design.outcome(name).scale == "fraction" or name == "chronic_absence"
-        needed = design.eligibility.min_days_enrolled if long else 1
+        scored = design.outcome(name).scale == "continuous"
+        needed = 0 if scored else design.eligibility.min_days_enrolled
         enough = row["days_enrolled"] >= needed and _known(row[name])
         values[name] = row[name] if enough else None
     return values

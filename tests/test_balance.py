@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from homevisit_eval.balance import assess_balance, describe_groups
-from homevisit_eval.design import NearestNeighbor, NoMatching
+from homevisit_eval.design import DifferenceInMeans, FixedEffects, NearestNeighbor, NoMatching
 from homevisit_eval.effect_sizes import cox_index, hedges_g
 from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.matching import match_students
@@ -187,3 +187,70 @@ def test_the_method_does_not_matter_to_the_before_columns():
     pd.testing.assert_frame_equal(
         wide[columns].iloc[1:].reset_index(drop=True), none[columns], check_dtype=False
     )
+
+
+def test_what_the_model_leaves_out_is_not_satisfied_above_five_hundredths():
+    sample = random_sample(23)
+    few = sample.baseline.index % 7 == 0
+    incident = np.where((sample.baseline["visited"] == 1) & few, 1, 0)
+    incident[:20] = 1
+    sample = replace(sample, baseline=sample.baseline.assign(any_incident_prior=incident))
+    matched = match_students(sample, NoMatching())
+    left_out = row(assess_balance(matched, "any_incident"), "any_incident_prior")
+    assert abs(left_out["wwc_effect_size"]) > 0.05
+    assert left_out["wwc_category"] == "not satisfied"
+    assert not left_out["in_model"]
+
+
+def test_only_a_model_with_covariates_adjusts():
+    matched = match_students(random_sample(24), NoMatching())
+    adjusted = assess_balance(matched, "any_incident").table
+    plain = assess_balance(matched, "any_incident", DifferenceInMeans()).table
+    assert not plain["in_model"].any()
+    assert not plain["absorbed"].any()
+    assert "adjustment required" in set(adjusted["wwc_category"])
+    assert "adjustment required" not in set(plain["wwc_category"])
+    sample = replace(matched.sample, question=replace(matched.sample.question,
+                     model=DifferenceInMeans()))  # fmt: skip
+    of_question = assess_balance(replace(matched, sample=sample), "any_incident").table
+    pd.testing.assert_frame_equal(of_question, plain)
+
+
+def test_what_does_not_vary_within_absorbed_cells_is_adjusted_for_by_them():
+    matched = match_students(random_sample(25), NoMatching())
+    baseline = matched.sample.baseline
+    constant = baseline["grade"] * 0.01
+    matched = replace(
+        matched,
+        sample=replace(matched.sample, baseline=baseline.assign(any_incident_prior=constant)),
+    )
+    by_grade = assess_balance(matched, "any_incident", FixedEffects(absorb=("grade",)))
+    assert row(by_grade, "any_incident_prior")["absorbed"]
+    assert not row(by_grade, "female")["absorbed"]
+    without = assess_balance(matched, "any_incident", FixedEffects(absorb=()))
+    assert not row(without, "any_incident_prior")["absorbed"]
+
+
+def test_the_propensity_score_belongs_to_no_category(matched):
+    assert pd.isna(row(assess_balance(matched), "linear_propensity_score")["wwc_category"])
+
+
+def test_an_infinite_difference_is_told_and_not_the_worst():
+    sample = random_sample(26)
+    girls = sample.baseline["female"].where(sample.baseline["visited"] == 0, 1)
+    matched = match_students(
+        replace(sample, baseline=sample.baseline.assign(female=girls)), NoMatching()
+    )
+    balance = assess_balance(matched)
+    assert math.isinf(row(balance, "female")["smd_after"])
+    assert math.isfinite(balance.worst)
+    assert balance.infinite == ("Girl",)
+    assert "infinite for Girl" in repr(balance)
+
+
+def test_matched_rows_without_the_outcome_are_counted(matched):
+    found = row(assess_balance(matched, "attendance_rate"), "female")
+    seen = matched.sample.outcomes["attendance_rate"].notna()
+    used, visited = matched.matches.weights > 0, matched.sample.baseline["visited"] == 1
+    assert found["lost_visited"] == (used & visited & ~seen).sum() > 0
+    assert found["n_visited"] + found["lost_visited"] == matched.n_visited

@@ -10,9 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from homevisit_eval.cli.commands import Preset
+from homevisit_eval.synthetic import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).with_name(
@@ -80,10 +85,10 @@ def test_compare_names_the_number_that_differs(result: Path, tmp_path: Path) -> 
     rows[1][column] = repr(float(rows[1][column]) + 1e-6)
     with path.open("w", encoding="utf-8", newline="") as lines:
         csv.writer(lines, lineterminator="\n").writerows(rows)
-    done = call("run", DATA, "--design", DESIGN, "--out", old, "--compare", old)
+    done = call("run", DATA, "--design", DESIGN, "--out", tmp_path / "new", "--compare", old)
     assert done.returncode == 5
-    assert "1 places differ" in done.stdout
-    assert "T1, line 2, column estimate" in done.stdout
+    assert "1 place differs" in done.stdout
+    assert "T1, line 2 (Attendance rate), column estimate" in done.stdout
 
 
 def test_compare_with_a_folder_that_is_no_result(tmp_path: Path) -> None:
@@ -101,6 +106,51 @@ def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
     assert done.returncode == 6
     assert "is not replaced" in done.stderr
     assert [path.name for path in precious.iterdir()] == ["chapter.txt"]
+
+
+def refused(tmp_path: Path, out: Path, cwd: Path | None = None) -> str:
+    """Run a study into `out`, check that nothing there was touched, and return what was said."""
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = call("run", DATA, "--design", DESIGN, "--out", out, cwd=cwd)
+    assert done.returncode == 6
+    assert "Traceback" not in done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    return done.stderr
+
+
+def test_a_folder_with_the_manifest_of_another_program_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "webapp").mkdir()
+    (tmp_path / "webapp" / "manifest.json").write_text('{"name": "app"}', encoding="utf-8")
+    assert "is not replaced" in refused(tmp_path, tmp_path / "webapp")
+
+
+def test_files_that_somebody_added_or_changed_in_a_result_are_never_lost(
+    result: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(result, out)
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    assert "1 files are not of an earlier run" in refused(tmp_path, out)
+    (out / "notes.txt").unlink()
+    with (out / "study.toml").open("a", encoding="utf-8") as design:
+        design.write("# my thoughts\n")
+    assert "1 were changed since" in refused(tmp_path, out)
+
+
+def test_the_current_folder_is_not_replaced(result: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(result, out)
+    assert "current folder" in refused(tmp_path, Path("."), cwd=out)
+
+
+def test_an_unchanged_result_is_replaced(result: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(result, out)
+    before = (out / "manifest.json").stat().st_mtime_ns
+    done = call("run", DATA, "--design", DESIGN, "--out", out, "--compare", out)
+    assert done.returncode == 0, done.stderr
+    assert (out / "manifest.json").stat().st_mtime_ns != before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
@@ -161,24 +211,35 @@ def test_init_writes_a_design_that_reads_back(tmp_path: Path) -> None:
 
 def test_simulate_refuses_an_unknown_preset(tmp_path: Path) -> None:
     done = call("simulate", "--preset", "huge", "--out", tmp_path / "d")
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert "small" in done.stderr
     assert not (tmp_path / "d").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="interrupting a process differs on Windows")
-def test_an_interrupted_run_exits_130_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [1.5, 3, 5])
+def test_an_interrupted_run_exits_130_and_leaves_nothing(seconds: float, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [str(COMMAND), "run", str(DATA), "--design", str(DESIGN), "--out", str(tmp_path / "x")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    time.sleep(2.5)
+    time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_version() -> None:
+    done = call("--version")
+    assert done.returncode == 0
+    assert done.stdout.strip() == version("homevisit-eval")
+
+
+def test_the_presets_of_the_command_are_those_of_the_generator() -> None:
+    assert get_args(Preset) == tuple(PRESETS)
 
 
 def test_every_command_has_help() -> None:

@@ -226,6 +226,30 @@ def test_what_is_not_possible_is_refused_and_says_what_is(make: object, message:
             },
             r"sensitivity\[0\].model clusters errors by 'matched_set'",
         ),
+        (
+            {
+                "matching": NoMatching(),
+                "questions": (replace(QUESTION, comparison_schools="same_school"),),
+            },
+            r"questions\[0\].comparison_schools is 'same_school', which needs pairs",
+        ),
+        (
+            {
+                "sensitivity": (
+                    Variation(
+                        "raw", "Raw", comparison_schools="same_school", matching=NoMatching()
+                    ),
+                ),
+            },
+            r"sensitivity\[0\].comparison_schools is 'same_school', which needs pairs",
+        ),
+        (
+            {
+                "questions": (replace(QUESTION, comparison_schools="same_school"),),
+                "sensitivity": (Variation("raw", "Raw", matching=NoMatching()),),
+            },
+            r"sensitivity\[0\].comparison_schools is 'same_school', which needs pairs",
+        ),
     ],
 )
 def test_parts_that_contradict_each_other_are_refused(

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homevisit_eval.disclosure import hidden_cells, shown_count, suppress_small_counts
+from homevisit_eval.disclosure import (
+    hidden_cells,
+    round_where_few_are_lost,
+    shown_count,
+    shown_of,
+    suppress_small_counts,
+)
 from homevisit_eval.errors import DesignError
 from homevisit_eval.table import PERCENT_OF_STUDENTS, Sum, Table
 
@@ -149,3 +155,27 @@ def test_no_hidden_cell_follows_from_a_row_or_a_column(cells: list[list[int]]) -
         assert len(hidden) != 1
     for row, column in table.hidden:
         assert pd.isna(table.frame[column].iloc[row])
+
+
+def test_a_rate_is_tested_by_its_numerator_and_not_as_a_share_of_it() -> None:
+    frame = pd.DataFrame({"row": ["a", "b"], "n": [40, 4], "share": [0.05, 0.05]})
+    kinds = {"row": "text", "n": "count", "share": "rate"}
+    table = suppress_small_counts(Table("T", "t", frame, kinds, groups={"n": ("share",)}))
+    assert printed(table, "share") == ["5.00%", "*"]
+
+
+@given(st.integers(10, 3000), st.integers(1, 9))
+def test_a_rounded_count_depends_on_the_whole_alone(whole: int, lost: int) -> None:
+    count = whole - lost
+    if count >= 10:
+        assert shown_of(count, whole) % 10 == 0
+        assert 10 <= shown_of(count, whole) <= count
+        assert shown_of(count, whole) == shown_of(max(whole - 1, 10), whole)
+
+
+def test_counts_are_rounded_where_few_of_the_whole_are_lacking() -> None:
+    table = suppress_small_counts(counts_table([496, 480, 498, 7], sums=()))
+    rounded = round_where_few_are_lost(table, {"n": [498, 498, 498, 9]})
+    assert printed(rounded) == ["480", "480", "498", "<10"]
+    assert "rounded down" in rounded.notes[-1]
+    assert "rounded" not in " ".join(round_where_few_are_lost(table, {"n": [600] * 4}).notes)

@@ -219,7 +219,7 @@ def test_effect_sizes_follow_the_scale_of_the_outcome():
     assert incident.effect_size == cox_index(
         incident.adjusted_mean_visited, incident.adjusted_mean_comparison, 450, 450
     )
-    assert incident.effect_size < 0 > incident.improvement_index
+    assert incident.effect_size < 0 < incident.improvement_index  # fewer incidents are favorable
 
 
 def test_an_adjusted_probability_outside_0_and_1_gives_no_effect_size():
@@ -328,8 +328,8 @@ def test_effects_that_differ_by_cell_are_flagged():
     effect = estimate_effect(
         with_outcome(unequal, "attendance_rate", values.to_numpy()), "attendance_rate"
     )
-    assert any("by regression imputation" in note for note in effect.notes)
-    assert not any("by regression imputation" in note for note in one_effect().notes)
+    assert any("by interacted regression" in note for note in effect.notes)
+    assert not any("by interacted regression" in note for note in one_effect().notes)
 
 
 def test_imputation_equals_the_fully_interacted_regression():
@@ -410,3 +410,47 @@ def test_the_known_effects_are_within_four_standard_errors():
         effect = estimate_effect(matched_example(n=4000, seed=2), name)
         assert abs(effect.estimate - truth) < 4 * effect.std_error
         assert effect.std_error < 0.05
+
+
+def test_the_interacted_estimate_is_the_regression_with_all_interactions():
+    matched = matched_example(matching=False)
+    effect = estimate_effect(matched, "attendance_rate", FixedEffects(absorb=()))
+    frame = used_rows(matched, "attendance_rate")
+    frame["rate2"] = (frame["attendance_rate_prior"] - frame["center"]) ** 2
+    names = ["attendance_rate_prior", "rate2", "female", "pretest", "has_pretest"]
+    frame = frame.join(pd.get_dummies(frame["race_ethnicity"], drop_first=True, dtype=float))
+    names += list(frame.columns[-2:])
+    for name in names:
+        frame[name] = frame[name] - frame.loc[frame["visited"] == 1, name].mean()
+    theirs = smf.wls(f"y ~ visited * ({' + '.join(names)})", frame, weights=frame["weight"]).fit()
+    assert effect.estimate_interacted == pytest.approx(theirs.params["visited"], rel=1e-7)
+    assert math.isnan(
+        estimate_effect(matched, "attendance_rate", DifferenceInMeans()).estimate_interacted
+    )
+
+
+def test_the_estimand_says_that_some_visited_lack_the_outcome():
+    matched = matched_example()
+    values = matched.sample.outcomes["attendance_rate"].to_numpy().copy()
+    values[:30] = np.nan
+    for example, words in (
+        (matched, "ATT in the matched sample with the outcome observed"),
+        (matched_example(matching=False), "ATT with the outcome observed"),
+    ):
+        effect = estimate_effect(with_outcome(example, "attendance_rate", values),
+                                 "attendance_rate")  # fmt: skip
+        assert str(effect.estimand) == words
+        assert effect.matched_visited == example.n_visited > effect.n_visited
+        assert effect.matched_students_comparison == example.n_comparison
+    comparison_only = matched.sample.outcomes["attendance_rate"].to_numpy().copy()
+    comparison_only[1:30:2] = np.nan
+    effect = estimate_effect(with_outcome(matched, "attendance_rate", comparison_only),
+                             "attendance_rate")  # fmt: skip
+    assert str(effect.estimand) == "ATT in the matched sample"
+
+
+def test_the_improvement_index_is_positive_where_the_difference_is_favorable():
+    for name, sign in (("attendance_rate", 1), ("any_incident", -1)):
+        effect = estimate_effect(matched_example(), name)
+        assert math.copysign(1, effect.effect_size) == sign
+        assert effect.improvement_index > 0

@@ -251,7 +251,7 @@ def test_no_matching_keeps_everybody_with_weight_one():
     matches = match(frame, method=NoMatching())
     assert (matches.weights == 1).all()
     assert (matches.matched_set == -1).all()
-    assert str(matches.estimand) == "ATT by regression, no matching"
+    assert str(matches.estimand) == ("ATT only if effects do not vary: regression without matching")
     assert len(matches.pairs) == len(matches.unmatched) == 0
     assert list(matches.pairs.columns) == ["treated", "rank", "comparison"]
 

@@ -142,3 +142,23 @@ def test_the_representation_shows_counts_and_the_estimand():
     assert "ATT" in text
     assert "synthetic data" in text
     assert "SYN0" not in text
+
+
+def test_same_school_needs_pairs():
+    sample = random_sample(10, comparison_schools="same_school")
+    with pytest.raises(MatchingError, match="'same_school' needs a matching method"):
+        match_students(sample, NoMatching())
+
+
+def test_a_student_is_not_matched_with_himself_in_another_year():
+    sample = random_sample(11)
+    pairs = match_students(sample).matches.pairs
+    first, second = pairs.loc[0, ["treated", "comparison"]]
+    baseline = sample.baseline.copy()
+    baseline.loc[second, "unit_id"] = baseline.loc[first, "unit_id"]
+    baseline.loc[second, "school_year"] = 2014
+    again = replace(sample, baseline=baseline)
+    with pytest.raises(MatchingError, match="with the same student in another school year"):
+        match_students(again, NearestNeighbor(exact=("grade",), ties="matchit"))
+    exact = NearestNeighbor(exact=("grade", "school_year"), ties="matchit")
+    assert len(match_students(again, exact).matches.pairs) > 0

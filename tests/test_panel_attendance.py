@@ -32,12 +32,15 @@ def long_year(**missed: tuple[int, str, str]) -> dict[str, str]:
 
 
 def test_a_student_without_records_was_present_every_day():
-    result = student_years()
+    result = student_years(
+        enrollments="student_id\n ann\n bob", absences="student_id date\n bob 2014-08-25"
+    )
     expect(
         result,
         """
         student_id  days_enrolled  days_absent  attendance_rate  chronic_absence  chronic_truancy
         ann         10             0            1                0                0
+        bob         10             1            0.9              0                0
         """,
     )
 

@@ -8,10 +8,13 @@ from panel_spec import expect, panel_from, student_years
 
 def test_a_student_without_records_has_zero_incidents():
     expect(
-        student_years(incidents="student_id date"),
+        student_years(
+            enrollments="student_id\n ann\n bob", incidents="student_id date\n bob 2014-08-26"
+        ),
         """
         student_id  incidents  any_incident  any_serious_incident  any_suspension  days_suspended
         ann         0          0             0                     0               0
+        bob         1          1             0                     0               0
         """,
     )
 
@@ -126,7 +129,38 @@ def test_an_incident_outside_every_spell_of_the_student_is_counted_as_unused():
     with panel_from(**tables) as panel:
         expect(panel.to_pandas(), "student_id incidents\n ann 1")
         steps = [(c.rows_in, c.rows_used) for c in panel.counts if c.source == "incidents"]
-    assert steps == [(4, 3), (3, 1)]
+    assert steps == [(4, 3), (3, 1), (1, 1)]
+
+
+def test_an_incident_before_the_first_day_is_left_out_and_counted():
+    """The spells of S2 start early, and so may its incidents: they may precede a visit."""
+    tables = {
+        "enrollments": """
+            student_id  school_id  entry_date
+            ann         S1         2014-08-18
+            bob         S2         2014-08-18
+            """,
+        "calendar": """
+            school_id  date
+            S1         2014-08-25
+            S1         2014-09-05
+            S2         2014-08-27
+            S2         2014-09-05
+            """,
+        "incidents": """
+            student_id  date
+            ann         2014-08-22
+            ann         2014-08-25
+            bob         2014-08-25
+            bob         2014-08-26
+            bob         2014-08-27
+            """,
+    }
+    with panel_from(**tables) as panel:
+        expect(panel.to_pandas(), "student_id incidents\n ann 1\n bob 1")
+        expect(panel.to_pandas("history"), "student_id date\n ann 2014-08-25\n bob 2014-08-27")
+        steps = [(c.rows_in, c.rows_used) for c in panel.counts if c.source == "incidents"]
+    assert steps == [(5, 5), (5, 5), (5, 2)]
 
 
 def test_an_incident_on_a_weekend_within_the_spell_counts():

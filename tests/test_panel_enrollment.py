@@ -236,12 +236,18 @@ def test_the_grade_is_that_of_time_zero_else_of_the_first_spell():
 
 def test_a_student_who_never_came_keeps_a_row_without_rates():
     result = student_years(
-        enrollments="student_id entry_date exit_date\n gone 2014-08-20 2014-08-24"
+        enrollments="""
+            student_id  entry_date  exit_date
+            came        2014-08-20  2014-09-05
+            gone        2014-08-20  2014-08-24
+            """,
+        absences="student_id date\n came 2014-08-25",
     )
     expect(
         result,
         """
         student_id  days_enrolled  schools_attended  days_absent  attendance_rate  chronic_absence
+        came        10             1                 1            0.9              0
         gone        0              0                 0            -                -
         """,
     )

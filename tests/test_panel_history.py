@@ -52,7 +52,8 @@ def test_the_day_is_that_of_the_students_school_and_zero_before_its_first():
         enrollments="""
             student_id  school_id  entry_date  exit_date
             ann         S1         2014-08-20  2014-08-27
-            bob         S2         2014-08-20  2014-08-27
+            bob         S1         2014-08-20  2014-08-25
+            bob         S2         2014-08-26  2014-08-27
             """,
         incidents="""
             student_id  school_id  date

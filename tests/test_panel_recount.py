@@ -84,6 +84,11 @@ def recount(rows: dict[str, list[Row]]) -> dict[tuple[str, int], dict[str, Any]]
         dict(zip(columns, row, strict=True)) for row in fill("enrollments", rows["enrollments"])
     ]
     held = {(r["school_id"], r["date"]) for r in rows["calendar"] if r["instructional"] == "1"}
+    first: dict[tuple[str, str], str] = {}
+    for row in rows["calendar"]:
+        if row["instructional"] == "1":
+            key = (row["school_id"], row["school_year"])
+            first[key] = min(row["date"], first.get(key, row["date"]))
     order = ("entry_date", "exit_date", "school_id", "grade")
     years: dict[tuple[str, int], dict[str, Any]] = {}
     for spell in spells:
@@ -115,13 +120,21 @@ def recount(rows: dict[str, list[Row]]) -> dict[tuple[str, int], dict[str, Any]]
             found["days_tardy"] += tardy
             found["days_not_on_time"] += max(absent / 100, tardy)
         found["schools_attended"] = len(attended)
+        starts = [first[s["school_id"], str(year)] for s in mine]
+        present = [d for s, d in zip(mine, starts, strict=True) if _holds(s, d)]
+        time_zero = min(present or [d for (_, y), d in first.items() if y == str(year)])
         found["incidents"] = sum(
             r["student_id"] == student
             and r["role"] == "perpetrator"
-            and any(s["entry_date"] <= r["date"] <= s["exit_date"] for s in mine)
+            and r["date"] >= time_zero
+            and any(_holds(s, r["date"]) for s in mine)
             for r in rows["incidents"]
         )
     return years
+
+
+def _holds(spell: dict[str, Any], date: str) -> bool:
+    return spell["entry_date"] <= date <= spell["exit_date"]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 import fabricated
+from homevisit_eval.design import NoMatching
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report import Report, build_report
 
@@ -129,8 +130,64 @@ def test_findings_come_first_in_plain_words(report: Report) -> None:
     assert "−2.95 <small>percentage points</small>" in report.html
     assert "The visited did clearly better in any disciplinary incident" in report.html
     assert "This is not a randomized trial." in report.html
-    assert "surveys was not delivered" in report.html
-    assert "No other district was delivered." in report.html
+
+
+def test_what_could_not_be_computed_is_said_above_the_findings(report: Report) -> None:
+    top = report.html[: report.html.index('id="findings"')]
+    assert "What could not be computed" in top
+    assert "surveys was not delivered" in top
+    assert "No other district was delivered." in top
+    complete = fabricated.evaluation(missing=())
+    complete.answers[0].skipped = ()
+    assert "What could not be computed" not in build_report(complete).html
+
+
+def test_a_result_not_to_be_relied_on_is_flagged_wherever_it_stands() -> None:
+    evaluation = fabricated.evaluation()
+    answer = evaluation.answers[0]
+    answer.effects = (replace(answer.effects[0], df=2.1), *answer.effects[1:])
+    report = build_report(evaluation)
+    assert '<article class="card flagged">' in report.html
+    assert "△ Not to be relied on: it rests on only 2.1 degrees of freedom" in report.html
+    assert "What was found for any disciplinary incident is not to be relied on." in report.html
+    assert "clearly better in any disciplinary incident" not in report.html
+    assert report.summary.splitlines()[1].endswith("it rests on only 2.1 degrees of freedom.")
+    drawing = next(one for one in report.figures if one.name == "F2")
+    assert "Not to be relied on" in drawing.svg
+    assert "not to be relied on" in drawing.alt
+
+
+def test_without_matching_the_page_speaks_of_regression_alone() -> None:
+    evaluation = fabricated.evaluation()
+    answer = evaluation.answers[0]
+    sample = answer.matched.sample
+    matches = replace(
+        answer.matched.matches,
+        method=NoMatching(),
+        estimand=fabricated.UNMATCHED,
+        weights=answer.matched.matches.weights * 0 + 1,
+        unmatched=answer.matched.matches.unmatched[:0],
+        propensity=(),
+        audit={},
+    )
+    answer.matched = replace(answer.matched, matches=matches)
+    answer.effects = tuple(
+        replace(
+            one,
+            estimand=fabricated.UNMATCHED,
+            n_visited=sample.n_visited,
+            n_comparison=sample.n_comparison,
+        )
+        for one in answer.effects
+    )
+    answer.sensitivity = ()
+    html = build_report(evaluation).html
+    flow = f"{sample.n_visited:,} and {sample.n_comparison:,} could be compared."
+    assert f"{flow}</p>" in html, "candidates are found by name, and nothing was matched"
+    for words in ("who were matched", "matched students who", "matched groups", "Matching kept",
+                  "matched comparison students"):  # fmt: skip
+        assert words not in html
+    assert "the regression alone adjusts" in html
 
 
 def test_figures_have_text_alternatives_and_tables_scroll_alone(report: Report) -> None:
@@ -168,6 +225,18 @@ def test_an_effect_on_few_students_is_nowhere() -> None:
         assert "9.27" not in text
         assert "0.0927" not in text
     assert "too few students" in report.summary
+
+
+def test_equivalence_is_not_claimed_for_what_is_hidden_or_not_in_the_model() -> None:
+    balance = fabricated.balance()
+    left_out = balance.table["covariate"] == "any_incident_prior"
+    balance.table.loc[left_out, ["in_model", "wwc_category"]] = [False, "not satisfied"]
+    evaluation = fabricated.evaluation()
+    evaluation.answers[0].balance = {"any_incident": balance}
+    page = build_report(evaluation).html
+    assert "on 2 of the 5 characteristics shown" in page, "two of seven rows are hidden"
+    assert "on 2 it does not hold" in page
+    assert "does not adjust for the characteristic: any incident and mathematics score" in page
 
 
 def test_a_second_question_has_files_of_its_own() -> None:

@@ -118,3 +118,18 @@ def test_figures_in_words() -> None:
     assert "after matching it is 0.10 (Mathematics score)" in figures.love_plot_alt_text(
         fabricated.balance()
     )
+
+
+def test_an_infinite_difference_is_drawn_at_the_edge_and_named() -> None:
+    balance = fabricated.balance()
+    balance.table.loc[2, "smd_after"] = float("inf")
+    figure = figures.love_plot(balance)
+    (ax,) = figure.axes
+    (arrow,) = (line for line in ax.lines if line.get_marker() == ">")
+    (place,) = arrow.get_xdata()
+    finite = balance.table["smd_before"].abs().max()
+    assert finite < place < ax.get_xlim()[1]
+    assert "Girl (infinite)" in [label.get_text() for label in ax.get_yticklabels()]
+    text = figures.love_plot_alt_text(balance)
+    assert "infinite, because all visited had one value, for: girl." in text
+    assert "after matching it is 0.10 (Mathematics score)" in text

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 import fabricated
-from homevisit_eval.design import NoMatching
+from homevisit_eval.design import Measurement, NearestNeighbor, NoMatching
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.matching import band
 from homevisit_eval.report import tables
 from homevisit_eval.report.method_tables import read_aloud
-from homevisit_eval.report.words import impact_sentence, verdict
+from homevisit_eval.report.wording import limitations
+from homevisit_eval.report.words import impact_sentence, reader_words, verdict
 
 LINES = ("remaining", "excluded", "not observed", "observed")
 
@@ -145,7 +149,7 @@ def test_few_without_a_match_hide_the_candidates_and_not_the_matched() -> None:
     sample = fabricated.matched_sample(lost=4)
     table = tables.sample_flow(sample)
     visited = {table.cell(row, "label"): table.cell(row, "visited") for row in range(10)}
-    assert visited["– Without a match: No comparison student within the caliper"] == "<10"
+    assert visited["– Without a match: no comparison student within the caliper"] == "<10"
     assert visited["Baseline complete"] == "*"
     assert visited["Matched"] == "2,000"
 
@@ -179,7 +183,15 @@ def test_the_matching_is_read_aloud() -> None:
     assert "attendance rate (also squared)" in items["Covariates"]
     assert items["Covariates, grades 3 to 5"] == "also mathematics score"
     assert "caliper 0.1234" in items["Propensity model, grades 1 to 2"]
-    assert items["Audit: order"] == "descending score"
+    assert items["Order of matching"] == "highest score first"
+    assert items["Distance of matched pairs"] == "mean 0.0123, largest 0.1000"
+    assert items["Student-years with an equal score"] == "<10"
+    assert items["Pairs that the other rule for ties would change"] == "14"
+    assert items["Student-years without a counterpart"] == "0 visited, 22 comparison"
+    assert items["Propensity models, notes"] == (
+        "Grades 1 to 2: race or ethnicity white has no visited student: 22 comparison "
+        "student-years left out of the propensity model"
+    )
     assert "17 attempted" in items["Note"]
     assert "2012" not in table.to_csv_text(), "counts of students stand in F1 only"
     assert read_aloud(NoMatching()).startswith("All candidates were kept")
@@ -228,3 +240,250 @@ def test_variables_have_units_and_rules() -> None:
     table = tables.variables(fabricated.DESIGN, synthetic=True)
     assert "also squared" in table.text()
     assert "10% of enrolled days is exceeded" in table.notes[-1]
+
+
+def test_a_loss_of_few_students_does_not_follow_from_the_counts() -> None:
+    few = fabricated.effect(n_visited=1996)
+    other = fabricated.effect(n_visited=1991, sensitivity="Other")
+    grid = tables.sensitivity_grid([few], [other])
+    for table in (tables.impacts([few]), tables.full_estimates([few]), grid):
+        assert set(table.frame["n_visited"]) == {1980}
+        assert set(table.frame["n_comparison"]) == {1998}
+        assert any("rounded down to a ten" in note for note in table.notes)
+    assert "1,980 visited" in repr(few)
+    many = tables.impacts([fabricated.effect(n_visited=1988)])
+    assert many.frame["n_visited"].tolist() == [1988]
+    assert not any("rounded" in note for note in many.notes)
+    students = tables.full_estimates([fabricated.effect(students_visited=1487)])
+    assert students.frame["students_visited"].tolist() == [1480]
+
+
+def test_the_balance_tables_do_not_give_a_loss_of_few_away_either() -> None:
+    balance = fabricated.balance()
+    balance.table["n_visited"] = 996
+    balance.table["lost_visited"] = 4
+    for table in (tables.baseline_equivalence(balance), tables.balance_before_and_after(balance)):
+        assert set(table.frame["n_visited"]) == {990}
+        assert set(table.frame["n_comparison"]) == {1000}
+
+
+def test_the_interacted_estimate_stands_beside_the_estimate() -> None:
+    effect = fabricated.effect()
+    for table in (tables.full_estimates([effect]), tables.sensitivity_grid([effect], [])):
+        assert table.frame["estimate_interacted"].tolist() == [-0.0299]
+        assert table.label("estimate_interacted") == "ATT by interacted regression"
+    few = tables.full_estimates([fabricated.effect(n_comparison=7)])
+    assert few.cell(0, "estimate_interacted") == "*"
+
+
+def test_each_mean_rests_on_its_own_group() -> None:
+    """4 in 1,000 comparison students are few; the same share of 5,000 visited is not."""
+    effect = fabricated.effect(
+        mean_visited=0.004, mean_comparison=0.004, n_visited=5000, n_comparison=1000,
+        students_visited=5000, matched_visited=5000, matched_students_visited=5000,
+        matched_comparison=1000,
+    )  # fmt: skip
+    table = tables.full_estimates([effect])
+    assert table.cell(0, "mean_visited") == "0.40%"
+    assert table.cell(0, "mean_comparison") == table.cell(0, "sd_comparison") == "*"
+    assert table.cell(0, "estimate") == table.cell(0, "effect_size") == "*"
+    balance = fabricated.balance()
+    balance.table["n_visited"] = 5000
+    equivalence = tables.baseline_equivalence(balance)
+    row = equivalence.frame["characteristic"].tolist().index("Race or ethnicity: pacific islander")
+    assert equivalence.cell(row, "mean_visited_after") == "0.40%"
+    assert equivalence.cell(row, "mean_comparison_after") == "*"
+    assert equivalence.cell(row, "wwc_effect_size") == "*"
+
+
+def test_attrition_is_hidden_with_its_own_count_only() -> None:
+    effects = [fabricated.effect(n_visited=1960, n_comparison=1995)]
+    table = tables.sample_flow(fabricated.matched_sample(), effects)
+    (row,) = (r for r in range(len(table.frame)) if table.frame["line"][r] == "not observed")
+    assert [table.cell(row, "visited"), table.cell(row, "attrition_visited")] == ["40", "2.00%"]
+    assert table.cell(row, "comparison") == "<10"
+    assert table.cell(row, "attrition_comparison") == "*"
+
+
+def test_a_hidden_row_has_no_category() -> None:
+    table = tables.baseline_equivalence(fabricated.balance())
+    rows = {table.cell(row, "characteristic"): row for row in range(len(table.frame))}
+    for name in ("Race or ethnicity: pacific islander", "Race or ethnicity: white"):
+        assert table.cell(rows[name], "wwc_category") == "*"
+    assert table.frame["wwc_category"].isna().sum() == 2
+
+
+def test_what_is_hidden_after_matching_in_one_table_is_in_the_other() -> None:
+    """From a standardized difference and the comparison mean the visited share would follow."""
+    balance = fabricated.balance()
+    few = balance.table["level"] == "pacific_islander"
+    balance.table.loc[few, ["mean_visited_before", "mean_comparison_before"]] = 0.3
+    balance.table.loc[balance.table["level"] == "white", "mean_visited_before"] = 0.0
+    balance.table.loc[balance.table["level"] == "white", "mean_comparison_before"] = 0.2
+    equivalence = tables.baseline_equivalence(balance)
+    change = tables.balance_before_and_after(balance)
+    (row,) = balance.table.index[few]
+    assert equivalence.cell(row, "mean_visited_after") == "*"
+    assert change.cell(row, "mean_visited_before") == "30.00%"
+    assert change.cell(row, "smd_after") == "*"
+
+
+def test_the_model_s_part_in_a_characteristic_is_said() -> None:
+    balance = fabricated.balance()
+    balance.table["in_model"] = [False, False, *[True] * 5]
+    balance.table["absorbed"] = [False, True, *[False] * 5]
+    table = tables.baseline_equivalence(balance)
+    assert table.frame["adjusted_for"].tolist() == ["no", "by the cells", *["yes"] * 5]
+
+
+FEW = "Only 2.1 degrees of freedom (under 4): interval and p value are not to be relied on."
+
+
+def test_notes_of_effects_stand_below_their_tables_and_in_the_files() -> None:
+    lost = "Attendance rate is not observed for <10 of 498 matched visited student-years."
+    one_school = "All visited student-years are in one cluster (school_id): its own influence."
+    first, second = fabricated.effects()[:2]
+    effects = [
+        replace(first, notes=(FEW, one_school)),
+        replace(second, notes=(FEW, lost)),
+    ]
+    for table in (tables.impacts(effects), tables.full_estimates(effects)):
+        assert f"Any disciplinary incident; Attendance rate: {FEW}" in table.notes
+        assert any("are in one school: its own influence" in note for note in table.notes)
+        assert lost.replace("<10 of 498", "fewer than 10") in table.notes
+        assert "498" not in " ".join(table.notes), "the total would give the few away"
+        assert FEW in table.frame["notes"][0]
+        assert FEW in table.to_csv_text()
+
+
+def test_notes_of_a_hidden_effect_are_hidden() -> None:
+    few = fabricated.effect(n_visited=7, notes=("By imputation it is -0.0301.",))
+    for table in (tables.impacts([few]), tables.full_estimates([few])):
+        assert "0.0301" not in table.text() + table.html() + table.to_csv_text()
+
+
+def test_notes_of_sensitivity_rows_name_their_row_and_repeat_nothing() -> None:
+    main = fabricated.effect(notes=("Said of the main analysis.",))
+    other = fabricated.effect(sensitivity="Same school", notes=(*main.notes, FEW))
+    notes = tables.sensitivity_grid([main], [other]).notes
+    assert f"Any disciplinary incident, Same school: {FEW}" in notes
+    assert not any("Said of the main analysis" in note for note in notes)
+
+
+def test_notes_of_one_outcome_in_two_questions_name_the_question() -> None:
+    again = fabricated.effect(question="more", question_label="Another", notes=(FEW,))
+    notes = tables.impacts([fabricated.effect(), again]).notes
+    assert f"Any disciplinary incident, Another: {FEW}" in notes
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"df": 3.9}, "it rests on only 3.9 degrees of freedom"),
+        ({"clusters_visited": 1}, "all visited students are of one school"),
+        ({"clusters_comparison": 1}, "all comparison students are of one school"),
+    ],
+)
+def test_what_is_not_to_be_relied_on_is_never_a_plain_finding(
+    changes: dict[str, float], reason: str
+) -> None:
+    effect = fabricated.effect(**changes)
+    assert verdict(effect) == "not to be relied on"
+    sentence = impact_sentence(effect)
+    assert sentence.endswith(f"This is not to be relied on: {reason}.")
+    assert "less common" not in sentence
+    assert tables.impacts([effect]).frame["sentence"].tolist() == [sentence]
+    assert verdict(fabricated.effect(df=4.0)) == "clear, favorable"
+
+
+def test_without_matching_nobody_is_called_matched() -> None:
+    effects = [replace(one, estimand=fabricated.UNMATCHED) for one in fabricated.effects()]
+    table = tables.impacts([replace(effects[0], notes=("Not of 30 of 90 matched visited.",))])
+    assert table.title == "Visited students and comparison students"
+    assert "Any disciplinary incident: Not of 30 of 90 visited." in table.notes
+    for sentence in map(impact_sentence, effects):
+        assert "comparison students" in sentence
+        assert "matched" not in sentence
+    heads = [head for head, _ in limitations(effects, fabricated.DESIGN)]
+    assert "It rests on the regression alone." in heads
+    assert "It speaks of the students who were matched." not in heads
+
+
+@pytest.mark.parametrize(
+    ("cluster", "words"),
+    [
+        ("school_id", "The intervals allow for that by treating schools as the independent units."),
+        ("matched_set", "treat matched pairs as the independent units and do not allow for that"),
+        ("student_id", "treat students as the independent units and do not allow for that"),
+    ],
+)
+def test_limitations_name_the_clusters_and_the_days(cluster: str, words: str) -> None:
+    effects = [fabricated.effect(cluster=cluster)]
+    eligibility = replace(fabricated.DESIGN.eligibility, min_days_enrolled=33)
+    text = " ".join(
+        body
+        for _, body in limitations(effects, replace(fabricated.DESIGN, eligibility=eligibility))
+    )
+    assert words in text
+    assert "enrolled fewer than 33 days in the outcome year" in text
+    assert ("treating schools" in text) == (cluster == "school_id")
+
+
+def test_full_estimates_explain_the_signs() -> None:
+    notes = " ".join(tables.full_estimates(fabricated.effects()).notes)
+    assert "positive is favorable" in notes
+    assert "sign of the effect size is that of the difference" in notes
+
+
+def test_exceptions_for_partial_days_are_listed() -> None:
+    measurement = Measurement(
+        partial_day_by_year=((2016, "absent_if_over"), (2015, "fraction")),
+        partial_day_threshold=0.25,
+    )
+    notes = " ".join(tables.variables(replace(fabricated.DESIGN, measurement=measurement)).notes)
+    assert "a partial day counts as the fraction that was missed; in 2015-16, a day of" in notes
+    assert "more than 25% was missed counts as absent" in notes
+    assert "2014-15, " not in notes
+
+
+def test_the_flow_shows_mean_days_enrolled_unless_few() -> None:
+    note = (
+        "Mean days enrolled in the outcome year of the compared: visited 174.0, comparison 178.0."
+    )
+    assert note in tables.sample_flow(fabricated.matched_sample()).notes
+    few = tables.sample_flow(fabricated.matched_sample(per_cell=2)).notes
+    assert not any("Mean days" in one for one in few)
+
+
+def test_reasons_of_matching_are_in_words_for_readers() -> None:
+    reasons = [band.NO_COUNTERPART_IN_BAND, band.PREDICTED]
+    for exact in ((), ("grade",)):
+        for caliper in (0.2, "none"):
+            method = NearestNeighbor(exact=exact, caliper=caliper)  # type: ignore[arg-type]
+            reasons += band._reason_texts(method).values()
+    words = [reader_words(reason, fabricated.DESIGN) for reason in dict.fromkeys(reasons)]
+    assert "all comparison students within the caliper already matched" in words
+    assert "no comparison student within the caliper" in words
+    assert len(set(words)) == len(words)
+    for text in words:
+        for jargon in ("unit", "treat", "stratum", "used up", "in the band"):
+            assert jargon not in text
+    same = reader_words("no comparison unit has the same race_ethnicity", fabricated.DESIGN)
+    assert same == "no comparison student has the same race or ethnicity"
+
+
+def test_students_without_a_counterpart_give_no_small_count_away() -> None:
+    matched = fabricated.matched_sample()
+    few = pd.DataFrame({"row": range(24), "reason": ["same school"] * 20 + ["caliper"] * 4})
+    audit = {**matched.matches.audit, "treated_off_support": 20, "comparison_off_support": 1995}
+    matches = replace(matched.matches, unmatched=few, audit=audit)
+    table = tables.matching_specification(replace(matched, matches=matches))
+    items = dict(zip(table.frame["item"], table.frame["specification"], strict=True))
+    assert items["Student-years without a counterpart"] == "* visited, * comparison"
+
+
+def test_no_matching_has_no_facts_of_a_run() -> None:
+    matched = fabricated.matched_sample()
+    matches = replace(matched.matches, method=NoMatching(), audit={"rows": 9}, propensity=())
+    items = tables.matching_specification(replace(matched, matches=matches)).frame["item"]
+    assert not set(items) & {"Order of matching", "Distance of matched pairs"}

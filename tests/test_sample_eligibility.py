@@ -11,6 +11,7 @@ import pytest
 from homevisit_eval.design import Covariate, Eligibility, Measurement
 from homevisit_eval.errors import DesignError, SourceError
 from homevisit_eval.sample import flow_adds_up, select_sample
+from panel_spec import panel_from
 from tiny_panel import (
     ATTENDANCE,
     INCIDENT,
@@ -24,6 +25,10 @@ from tiny_panel import (
     visit,
 )
 
+TWO_YEARS = {
+    "enrollments": "student_id school_year\n ann 2014\n ann 2015\n bob 2014\n bob 2015",
+    "visits": "student_id date\n ann 2014-08-02",
+}
 OTHERS = [*enrolled("VISITED"), *enrolled("COMPARISON")]
 VISITS = [visit("VISITED", date(2014, 8, 2))]
 
@@ -214,6 +219,20 @@ class TestImpossibleQuestions:
         design = tiny_design(outcomes=(ATTENDANCE, INCIDENT))
         with pytest.raises(SourceError, match=f"^{said} Take the outcome any_incident out"):
             select_sample(panel, design)
+
+    def test_a_covariate_without_a_record_in_the_baseline_year(self):
+        with panel_from(**TWO_YEARS, absences="student_id date\n ann 2014-08-26") as panel:
+            [said] = [text for text in panel.missing if "not one record" in text]
+            with pytest.raises(SourceError, match="absences: not one record in 2013-14") as caught:
+                select_sample(panel, tiny_design(eligibility=Eligibility(1, 1)))
+        assert str(caught.value).startswith(said)
+
+    def test_an_outcome_without_a_record_in_the_outcome_years(self):
+        with panel_from(**TWO_YEARS, absences="student_id date\n ann 2013-08-26") as panel:
+            [said] = [text for text in panel.missing if "not one record" in text]
+            with pytest.raises(SourceError, match="absences: not one record in 2014-15") as caught:
+                select_sample(panel, tiny_design(eligibility=Eligibility(1, 1)))
+        assert str(caught.value).startswith(said)
 
     def test_a_covariate_whose_table_was_not_delivered(self):
         rows = [row | {"incidents": None} for row in OTHERS]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from homevisit_eval.design import Covariate, Eligibility, Outcome
+from homevisit_eval.design import Covariate, Eligibility, Measurement, Outcome
 from homevisit_eval.errors import SourceError
 from homevisit_eval.sample import flow_adds_up, select_sample
 from sample_agreement import assert_agrees
@@ -55,13 +55,14 @@ class TestOutcomes:
         rows = [*enrolled("VISITED"), *enrolled("SUBJECT", **changes)]
         return select_sample(tiny_panel(rows, [visit("VISITED", SUMMER)]), design)
 
-    @pytest.mark.parametrize(("days", "rates_observed"), [(1, False), (19, False), (20, True)])
-    def test_rates_and_chronic_absence_need_enough_days(self, days, rates_observed):
-        design = tiny_design(outcomes=(ATTENDANCE, INCIDENT, CHRONIC))
-        sample = self.sample(design, days_enrolled=days)
+    @pytest.mark.parametrize(("days", "enough"), [(0, False), (1, False), (19, False), (20, True)])
+    def test_attendance_and_discipline_need_enough_days_and_scores_none(self, days, enough):
+        design = tiny_design(outcomes=(ATTENDANCE, INCIDENT, CHRONIC, MATH))
+        sample = self.sample(design, days_enrolled=days, math_score_std=0.5)
         observed = sample.outcomes.notna().loc[sample.baseline["unit_id"] == "SUBJECT"].iloc[0]
-        assert observed["any_incident"]
-        assert observed["attendance_rate"] == observed["chronic_absence"] == rates_observed
+        assert observed["math_score_std"]
+        assert observed["attendance_rate"] == observed["chronic_absence"] == enough
+        assert observed["any_incident"] == enough
         assert sample.outcomes["days_enrolled"].tolist() == [days, 180]
 
     def test_the_number_of_days_is_an_option(self):
@@ -162,6 +163,26 @@ class TestResult:
         assert "synthetic data" in text
         assert "white" not in text
         assert "S2" not in text
+
+    @pytest.mark.parametrize(
+        ("exceptions", "named"),
+        [
+            ((), []),
+            (((2016, "absent_if_over"),), ["2015-16"]),
+            (((2015, "absent_if_over"),), ["2014-15", "2015-16"]),
+            (((2014, "absent_if_over"), (2015, "absent_if_over")), ["2015-16"]),
+            (((2016, "fraction"),), []),
+        ],
+    )
+    def test_a_change_of_the_rule_for_partial_days_is_noted(self, exceptions, named):
+        rule = Measurement(partial_day_by_year=exceptions)
+        panel = tiny_panel(self.ROWS, self.VISITS, measurement=rule)
+        sample = select_sample(panel, replace(self.DESIGN, measurement=rule))
+        assert [note for note in sample.notes if "partial days" in note] == [
+            f"Attendance of {year} and of the year before are measured by different rules for "
+            "partial days."
+            for year in named
+        ]
 
     def test_facts_of_the_panel_are_handed_on(self):
         sample = select_sample(tiny_panel(self.ROWS, self.VISITS), self.DESIGN)

@@ -164,7 +164,7 @@ def test_the_never_visited_pool_keeps_visited_students_and_uncompleted_visits():
     ],
 )
 def test_visited_prior_is_any_completed_visit_of_the_previous_year(visits, expected):
-    early = visit("COMPARISON", date(2013, 9, 9))
+    early = visit("COMPARISON", date(2013, 8, 1))
     before = sample_with(early, *visits).baseline.set_index("unit_id")["visited_prior"]
     assert before["SUBJECT"] == expected
     assert before["COMPARISON"] == "yes"
@@ -192,6 +192,23 @@ def test_visited_prior_is_known_from_the_first_recorded_visit_on():
         ("A", 2016): "yes",
         ("B", 2016): "no",
     }
+
+
+@pytest.mark.parametrize(
+    ("day", "year_before"),
+    [(first_day(2014) - DAY, "no"), (first_day(2014), "unknown"), (date(2014, 3, 3), "unknown")],
+)
+def test_a_year_is_known_if_the_visits_of_its_summer_are_recorded(day, year_before):
+    """An extract that starts in March says nothing of the summer and fall before."""
+    rows = [*OTHERS, *enrolled("SUBJECT"), student_year("COMPARISON", 2016, 4)]
+    visits = [visit("SUBJECT", day), *OTHER_VISITS]
+    sample = select_sample(tiny_panel(rows, visits), tiny_design(school_years=(2015, 2016)))
+    before = sample.baseline.set_index(["unit_id", "school_year"])["visited_prior"]
+    assert before["COMPARISON", 2015] == year_before
+    assert before["SUBJECT", 2015] == ("yes" if year_before == "no" else "unknown")
+    assert before["COMPARISON", 2016] == "no"
+    noted = any("baseline year 2013-14 is unknown" in note for note in sample.notes)
+    assert noted == (year_before == "unknown")
 
 
 class TestHouseholds:
@@ -223,7 +240,18 @@ class TestHouseholds:
         sample = self.sample(older, [visit("OLDER", SUMMER)])
         assert group_of(sample) == "excluded"
 
-    def test_a_sibling_visited_in_another_year_does_not_count(self):
+    @pytest.mark.parametrize("changes", [{"program": "EC"}, {"mode": "virtual"}])
+    def test_a_sibling_visited_under_any_program_and_mode_counts(self, changes):
+        older = [student_year("OLDER", 2015, 8, household_id="H3")]
+        visits = [visit("OLDER", SUMMER, **changes)]
+        assert group_of(self.sample(older, visits, modes=("in_person",))) == "excluded"
+
+    def test_a_siblings_attempted_visit_does_not_count(self):
+        older = [student_year("OLDER", 2015, 8, household_id="H3")]
+        visits = [visit("OLDER", SUMMER, completed=0)]
+        assert group_of(self.sample(older, visits)) == "comparison"
+
+    def test_a_sibling_visited_in_another_year_or_later_does_not_count(self):
         older = [
             student_year("OLDER", 2014, 8, household_id="H3"),
             student_year("OLDER", 2015, 9, household_id="H3"),

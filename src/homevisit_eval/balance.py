@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from homevisit_eval.design import Outcome
+from homevisit_eval.design import FixedEffects, Outcome, OutcomeModel
 from homevisit_eval.design.checks import allowed
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.effect_sizes import (
@@ -31,6 +31,8 @@ __all__ = ["Balance", "GroupMoments", "assess_balance", "describe_groups"]
 FloatArray = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+PROPENSITY = "linear_propensity_score"
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Balance:
@@ -39,14 +41,17 @@ class Balance:
     Attributes
     ----------
     table : DataFrame, one row a covariate, or a level of a factor
-        ``covariate``, ``label``, ``level`` (empty unless a factor), ``in_model``; for
-        ``_before`` (all candidates, unweighted) and ``_after`` (the analytic sample, matching
-        weights): ``mean_visited``, ``mean_comparison``, ``sd_visited``, ``sd_comparison``,
-        ``smd`` (in standard deviations of the visited before matching, both times),
-        ``variance_ratio`` (missing for 0/1 covariates); ``wwc_effect_size`` and its kind,
-        ``wwc_category``; ``n_visited_before``, ``n_comparison_before``, ``n_visited``,
-        ``n_comparison``: rows where the covariate is measured. The first row is the linear
-        propensity score, if there is one.
+        ``covariate``, ``label``, ``level`` (empty unless a factor); ``in_model``: whether it is a
+        covariate of the outcome model; ``absorbed``: whether it does not vary within the cells
+        that the model absorbs, which then adjust for it. For ``_before`` (all candidates,
+        unweighted) and ``_after`` (the analytic sample, matching weights): ``mean_visited``,
+        ``mean_comparison``, ``sd_visited``, ``sd_comparison``, ``smd`` (in standard
+        deviations of the visited before matching, both times), ``variance_ratio``
+        (missing for 0/1 covariates). ``wwc_effect_size`` and its kind, ``wwc_category``;
+        ``n_visited_before``, ``n_comparison_before``, ``n_visited``,
+        ``n_comparison``: rows where the covariate is measured; ``lost_visited``,
+        ``lost_comparison``: matched ones among these without the outcome. The first row is the
+        linear propensity score, if there is one; it belongs to no category.
     outcome
         The rows are those where this outcome is observed; None for all matched rows.
     question
@@ -65,8 +70,14 @@ class Balance:
 
     @property
     def worst(self) -> float:
-        """The largest absolute standardized mean difference after matching."""
-        return float(self.table["smd_after"].abs().max())
+        """The largest finite absolute standardized mean difference after matching."""
+        sizes = self.table["smd_after"].abs()
+        return float(sizes[np.isfinite(sizes)].max())
+
+    @property
+    def infinite(self) -> tuple[str, ...]:
+        """Labels of characteristics that differ although the visited all had one value."""
+        return tuple(self.table.loc[np.isinf(self.table["smd_after"]), "label"].astype(str))
 
     def __repr__(self) -> str:
         """Show counts of rows by category and the largest difference."""
@@ -76,10 +87,11 @@ class Balance:
         categories = ", ".join(f"{count} {name}" for name, count in counts.items())
         most = f"{shown_count(int(self.table['n_visited'].max()))} visited and "
         most += f"{shown_count(int(self.table['n_comparison'].max()))} comparison student-years"
+        infinite = f"; infinite for {', '.join(self.infinite)}" if self.infinite else ""
         return (
             f"Balance({label}question {self.question!r}{of}, {self.estimand}: {most};\n"
             f"  {len(self.table)} characteristics, largest difference after matching "
-            f"{self.worst:.3f} SD; {categories})"
+            f"{self.worst:.3f} SD{infinite}; {categories})"
         )
 
     def _repr_html_(self) -> str:
@@ -143,7 +155,9 @@ def describe_groups(
     return GroupMoments(mean_treated, mean_comparison, sd_treated, sd_comparison)
 
 
-def assess_balance(matched: MatchedSample, outcome: str | None = None) -> Balance:
+def assess_balance(
+    matched: MatchedSample, outcome: str | None = None, model: OutcomeModel | None = None
+) -> Balance:
     """Compare the baseline of visited and comparison student-years, before and after matching.
 
     Parameters
@@ -153,6 +167,9 @@ def assess_balance(matched: MatchedSample, outcome: str | None = None) -> Balanc
     outcome
         The name of an outcome of its question: "after" is then limited to rows where it is
         observed. Of the outcome nothing but *whether* it is observed is read.
+    model
+        How the effect is estimated, which decides what is adjusted for. By default that of the
+        question, else that of the design, as for `estimate_effect`.
 
     Returns
     -------
@@ -173,7 +190,9 @@ def assess_balance(matched: MatchedSample, outcome: str | None = None) -> Balanc
     of the visited before matching (the ATT's choice): they change only as means do. The effect
     size of the What Works Clearinghouse is another number: Hedges' g, or the Cox index for 0/1
     covariates, with the spread of the analytic sample. Where a share is 0 or 1 the Cox index
-    does not exist and Hedges' g of the 0/1 values stands in.
+    does not exist and Hedges' g of the 0/1 values stands in. A difference above .05 is "not
+    satisfied" if the model adjusts neither by the covariate itself nor by absorbed cells that
+    determine it; that it adjusts for something similar is not enough.
 
     References
     ----------
@@ -197,7 +216,13 @@ def assess_balance(matched: MatchedSample, outcome: str | None = None) -> Balanc
                 + (f" has the outcome {outcome!r} observed" if outcome else " is matched")
                 + ". Leave the outcome out of the question, or change the matching."
             )
-    rows = [_row(item, treated, weights) for item in _characteristics(matched, measure)]
+    model = model or sample.question.model or sample.design.model
+    cells = _absorbed_cells(matched, model)
+    before = matches.weights.to_numpy(dtype=np.float64) > 0
+    rows = [
+        _row(item, treated, weights, matched=before, cells=cells)
+        for item in _characteristics(matched, measure, model)
+    ]
     return Balance(
         table=pd.DataFrame(rows),
         outcome=measure,
@@ -207,11 +232,27 @@ def assess_balance(matched: MatchedSample, outcome: str | None = None) -> Balanc
     )
 
 
-def _characteristics(matched: MatchedSample, outcome: Outcome | None) -> Iterator[_Characteristic]:
+def _absorbed_cells(matched: MatchedSample, model: OutcomeModel) -> NDArray[np.int64] | None:
+    """Return the number of each row's absorbed cell; None if the model absorbs none."""
+    if not isinstance(model, FixedEffects) or not model.absorb:
+        return None
+    baseline = matched.sample.baseline
+    if unknown := [name for name in model.absorb if name not in baseline.columns]:
+        raise EstimationError(
+            f"{unknown[0]}: the sample's baseline has no such column to absorb; choose one that "
+            "it has."
+        )
+    groups = baseline.groupby(list(model.absorb), sort=False, observed=True, dropna=False)
+    return np.asarray(groups.ngroup(), dtype=np.int64)
+
+
+def _characteristics(
+    matched: MatchedSample, outcome: Outcome | None, model: OutcomeModel
+) -> Iterator[_Characteristic]:
     sample, scores = matched.sample, matched.matches.linear_propensity_score
     if scores is not None:
         yield _Characteristic(
-            "linear_propensity_score",
+            PROPENSITY,
             "Linear propensity score",
             "",
             False,
@@ -223,8 +264,10 @@ def _characteristics(matched: MatchedSample, outcome: Outcome | None) -> Iterato
     ordered = [name for name in labels if name in names] + sorted(names - set(labels))
     for name in ordered:
         measured = np.isin(bands, [b for b, has in sample.covariates.items() if name in has])
+        in_model = isinstance(model, FixedEffects) and name in labels
+        label = labels.get(name, name)
         yield from _columns(
-            sample.baseline[name], name, labels.get(name, name), measured=measured, in_model=True
+            sample.baseline[name], name, label, measured=measured, in_model=in_model
         )
     if outcome is not None and outcome.baseline not in names:
         name = outcome.baseline
@@ -251,7 +294,12 @@ def _columns(
 
 
 def _row(
-    item: _Characteristic, treated: NDArray[np.int64], weights: FloatArray
+    item: _Characteristic,
+    treated: NDArray[np.int64],
+    weights: FloatArray,
+    *,
+    matched: Flags,
+    cells: NDArray[np.int64] | None,
 ) -> dict[str, object]:
     has = ~np.isnan(item.values)
     x, group, after = item.values[has], treated[has], weights[has]
@@ -263,6 +311,7 @@ def _row(
         "label": item.label,
         "level": item.category,
         "in_model": item.in_model,
+        "absorbed": cells is not None and _constant_within(cells[has], x, after),
     }
     for when, moments, w in (("before", before_moments, None), ("after", after_moments, after)):
         row |= {
@@ -275,18 +324,30 @@ def _row(
             ),
             f"variance_ratio_{when}": float("nan") if binary else moments.variance_ratio,
         }
-    used = after > 0
+    used, lost = after > 0, matched[has] & ~(after > 0)
     n_visited, n_comparison = int((used & (group == 1)).sum()), int((used & (group == 0)).sum())
     size, kind = _wwc_effect_size(after_moments, n_visited, n_comparison, binary=binary)
+    adjusted_for = bool(row["in_model"] or row["absorbed"])
     return row | {
         "wwc_effect_size": size,
         "wwc_effect_size_kind": kind,
-        "wwc_category": baseline_category(size),
+        "wwc_category": (
+            None if item.covariate == PROPENSITY
+            else baseline_category(size, adjusted_for=adjusted_for)
+        ),
         "n_visited_before": int((group == 1).sum()),
         "n_comparison_before": int((group == 0).sum()),
         "n_visited": n_visited,
         "n_comparison": n_comparison,
-    }
+        "lost_visited": int((lost & (group == 1)).sum()),
+        "lost_comparison": int((lost & (group == 0)).sum()),
+    }  # fmt: skip
+
+
+def _constant_within(cells: NDArray[np.int64], x: FloatArray, weights: FloatArray) -> bool:
+    """Say whether the rows in use have one value within each cell."""
+    used = pd.Series(x[weights > 0])
+    return bool((used == used.groupby(cells[weights > 0]).transform("min")).all())
 
 
 def _wwc_effect_size(

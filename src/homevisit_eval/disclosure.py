@@ -8,7 +8,7 @@ cells could be found from a sum, more is hidden. Sums over several tables are no
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -20,11 +20,17 @@ __all__ = [
     "SMALLEST_COUNT_SHOWN",
     "HiddenCell",
     "hidden_cells",
+    "round_where_few_are_lost",
     "shown_count",
+    "shown_of",
     "suppress_small_counts",
 ]
 
 SMALLEST_COUNT_SHOWN = 10
+ROUNDED_NOTE = (
+    "Counts are rounded down to a ten where fewer than ten of the matched students lack the "
+    "outcome."
+)
 
 
 def shown_count(count: int) -> str:
@@ -36,6 +42,53 @@ def shown_count(count: int) -> str:
     if 0 < count < SMALLEST_COUNT_SHOWN:
         return f"<{SMALLEST_COUNT_SHOWN}"
     return f"{count:,}"
+
+
+def shown_of(count: int, whole: int) -> int:
+    """Return a count that is at least 10, rounded down to a ten if few of the whole are not in it.
+
+    What is printed then depends on the whole only, so that a subtraction tells no more than
+    that 1 to 9 are lacking.
+
+    >>> shown_of(496, 498), shown_of(480, 498), shown_of(498, 498), shown_of(497, 498)
+    (480, 480, 498, 480)
+    """
+    if not (count >= SMALLEST_COUNT_SHOWN and 0 < whole - count < SMALLEST_COUNT_SHOWN):
+        return count
+    fewest = whole - SMALLEST_COUNT_SHOWN + 1
+    return max(fewest // SMALLEST_COUNT_SHOWN, 1) * SMALLEST_COUNT_SHOWN
+
+
+def round_where_few_are_lost(table: Table, wholes: Mapping[str, Sequence[int]]) -> Table:
+    """Return the table with counts rounded down where another table's total would give away few.
+
+    Parameters
+    ----------
+    table
+        After `suppress_small_counts`, so that the rules saw the exact counts.
+    wholes
+        For each count column: of how many each row's count is what remains.
+
+    Returns
+    -------
+    Table
+        With a note if a count was rounded.
+    """
+    frame, rounded = table.frame.copy(), False
+    for column, of in wholes.items():
+        counts = frame[column]
+        few = [
+            not pd.isna(count) and 0 < whole - count < SMALLEST_COUNT_SHOWN
+            for count, whole in zip(counts, of, strict=True)
+        ]
+        rounded |= any(few)
+        frame[column] = [
+            shown_of(int(count), whole) if is_few else count
+            for count, whole, is_few in zip(counts, of, few, strict=True)
+        ]
+        frame[column] = frame[column].astype(counts.dtype)
+    notes = (*table.notes, ROUNDED_NOTE) if rounded else table.notes
+    return replace(table, frame=frame, notes=notes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,11 +249,19 @@ def cox_index(
     return omega * log_odds_ratio / COX_DIVISOR
 
 
-def baseline_category(effect_size: float) -> BaselineCategory:
+def baseline_category(effect_size: float, *, adjusted_for: bool = True) -> BaselineCategory:
     """Return what a baseline difference of `effect_size` standard deviations means to the WWC.
 
     The number is not rounded first: .0500001 is above .05. A difference that cannot be computed
     (NaN) is not shown to be small, hence "not satisfied".
+
+    Parameters
+    ----------
+    effect_size
+        In standard deviations.
+    adjusted_for
+        Whether the outcome model adjusts for the characteristic itself. If not, nothing can
+        mend a difference above .05: "not satisfied".
 
     References
     ----------
@@ -264,17 +272,22 @@ def baseline_category(effect_size: float) -> BaselineCategory:
     --------
     >>> baseline_category(-0.05), baseline_category(0.0500001), baseline_category(-0.3)
     ('satisfied', 'adjustment required', 'not satisfied')
+    >>> baseline_category(0.1, adjusted_for=False)
+    'not satisfied'
     """
     size = abs(effect_size)
     if size <= SATISFIED_UP_TO:
         return "satisfied"
-    if size <= ADJUSTABLE_UP_TO:
+    if size <= ADJUSTABLE_UP_TO and adjusted_for:
         return "adjustment required"
     return "not satisfied"
 
 
 def improvement_index(effect_size: float) -> float:
     """Return the change in rank of the average comparison unit, in percentile points.
+
+    Give the effect size with the sign that makes a favorable effect positive (turned around
+    for an outcome that had better be lower): the index then is positive for an improvement.
 
     Notes
     -----

@@ -157,8 +157,8 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
     """Take one question through all stages: sample, matching, balance, effects.
 
     A question that the extracts cannot answer (its table was not delivered) gives an answer
-    without effects, and a sentence that says why; so does a secondary or exploratory question
-    whose method cannot be carried out.
+    without effects, and a sentence that says why; so do secondary or exploratory questions and
+    outcomes whose method cannot be carried out.
 
     Raises
     ------
@@ -170,16 +170,22 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
     try:
         sample = select_sample(panel, design, question)
         matched = match_students(sample)
-        effects = tuple(estimate_effect(matched, name) for name in question.outcomes)
     except SourceError as error:
         return _skipped(question, error)
-    except (MatchingError, EstimationError) as error:
+    except MatchingError as error:
         if question.role == "primary":
             raise
         return _skipped(question, error)
-    balance = {name: assess_balance(matched, name) for name in question.outcomes}
+    effects: list[Effect] = []
     sensitivity: list[Effect] = []
     skipped: list[str] = []
+    for name in question.outcomes:
+        try:
+            effects.append(estimate_effect(matched, name))
+        except EstimationError as error:
+            if question.role == "primary":
+                raise
+            skipped.append(f"{design.outcome(name).label}: {error}")
     if question.role == "primary":
         for variation in design.sensitivity:
             try:
@@ -190,8 +196,10 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
         question,
         sample,
         matched,
-        MappingProxyType(balance),
-        effects,
+        MappingProxyType(
+            {one.outcome.name: assess_balance(matched, one.outcome.name) for one in effects}
+        ),
+        tuple(effects),
         tuple(sensitivity),
         tuple(skipped),
     )

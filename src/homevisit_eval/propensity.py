@@ -81,7 +81,7 @@ def logit(probability: ArrayLike) -> FloatArray:
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
-def fit_logit(X: ArrayLike, treated: ArrayLike, weights: ArrayLike | None = None) -> LogitFit:
+def fit_logit(X: ArrayLike, treated: ArrayLike) -> LogitFit:
     """Fit the probability of treatment by iteratively reweighted least squares.
 
     Parameters
@@ -90,8 +90,6 @@ def fit_logit(X: ArrayLike, treated: ArrayLike, weights: ArrayLike | None = None
         The design matrix, its intercept (a column of ones) first.
     treated : array of shape (n,)
         0 or 1; both must occur.
-    weights : array of shape (n,), optional
-        Prior weights, at least 0; all 1 if not given.
 
     Returns
     -------
@@ -106,12 +104,12 @@ def fit_logit(X: ArrayLike, treated: ArrayLike, weights: ArrayLike | None = None
 
     Notes
     -----
-    Starting value, stopping rule and limits are those of R's ``glm.fit``, so that scores agree
-    with R's to rounding error: the mean starts at :math:`(w y + .5) / (w + 1)`, and the
-    iteration stops when the deviance changes by less than 1e-8 of itself plus .1. Each step
-    solves for the *change* of the coefficients on centered, scaled columns, in which rounding
-    errors of earlier steps die out; cross products are summed over blocks of rows. Collinear
-    columns are dropped, later ones first, and get NaN, as R gives NA.
+    Starting value, stopping rule and limits are those of R's ``glm.fit``, so that scores agree with
+    R's to rounding error: the mean starts at :math:`(y + .5) / 2`, and the iteration stops when the
+    deviance changes by less than 1e-8 of itself plus .1. Each step solves for the *change* of the
+    coefficients on centered, scaled columns, in which rounding errors of earlier steps die out;
+    cross products are summed over blocks of rows. Collinear columns are dropped, later ones first,
+    and get NaN, as R gives NA.
 
     References
     ----------
@@ -119,16 +117,15 @@ def fit_logit(X: ArrayLike, treated: ArrayLike, weights: ArrayLike | None = None
     Albert, A., & Anderson, J. A. (1984). On the existence of maximum likelihood estimates in
     logistic regression models. *Biometrika*, 71(1), 1-10.
     """
-    matrix, y, prior = _checked(X, treated, weights)
+    matrix, y = _checked(X, treated)
     shift, length = _center_and_length(matrix)
     kept, dropped = _independent_columns(matrix, shift, length)
-    problem = _Problem(matrix, y, prior, kept, shift[kept], _scales(matrix, shift, length)[kept])
+    problem = _Problem(matrix, y, kept, shift[kept], _scales(matrix, shift, length)[kept])
     fit = _iterate(problem)
     coefficients = np.full(matrix.shape[1], np.nan)
     coefficients[kept] = problem.original_units(fit.gamma)
-    used = prior > 0
-    moving = used & (np.abs(fit.eta - fit.eta_before) > STILL_MOVING)
-    if moving.any() and fit.eta[used & (y == 1)].min() > fit.eta[used & (y == 0)].max():
+    moving = np.abs(fit.eta - fit.eta_before) > STILL_MOVING
+    if moving.any() and fit.eta[y == 1].min() > fit.eta[y == 0].max():
         raise MatchingError(
             "The covariates separate treated from comparison units completely, so their "
             "propensity scores would be 1 and 0. Leave out the covariate that decides who is "
@@ -153,7 +150,6 @@ class _Problem:
 
     matrix: FloatArray
     y: FloatArray
-    prior: FloatArray
     kept: NDArray[np.intp]
     shift: FloatArray
     scale: FloatArray
@@ -195,9 +191,7 @@ class _Fitted:
 
 
 def _iterate(problem: _Problem) -> _Fitted:
-    start = np.log(problem.prior * problem.y + 0.5) - np.log(
-        problem.prior * (1.0 - problem.y) + 0.5
-    )
+    start = np.log(problem.y + 0.5) - np.log(1.5 - problem.y)
     step = _start(problem, start)
     gamma = np.zeros(len(problem.kept))
     for iteration in range(1, MAX_ITERATIONS + 1):
@@ -217,7 +211,7 @@ def _start(problem: _Problem, eta: FloatArray) -> _Step:
     k = len(problem.kept)
     gradient, information, deviance = np.zeros(k), np.zeros((k, k)), 0.0
     for rows, columns in problem.blocks():
-        weight, score, part = _working(eta[rows], problem.y[rows], problem.prior[rows])
+        weight, score, part = _working(eta[rows], problem.y[rows])
         gradient += columns @ (weight * eta[rows] + score)
         scaled = columns * np.sqrt(weight)
         information += scaled @ scaled.T
@@ -232,7 +226,7 @@ def _pass(problem: _Problem, gamma: FloatArray) -> _Step:
     for rows, columns in problem.blocks():
         for column, coefficient in zip(columns, gamma, strict=True):
             eta[rows] += column * coefficient  # in one order for every row: ties stay ties
-        weight, score, part = _working(eta[rows], problem.y[rows], problem.prior[rows])
+        weight, score, part = _working(eta[rows], problem.y[rows])
         gradient += columns @ score
         scaled = columns * np.sqrt(weight)
         information += scaled @ scaled.T
@@ -249,37 +243,31 @@ def _odds(eta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return odds, np.asarray(odds / (1.0 + odds)), slope
 
 
-def _working(
-    eta: FloatArray, y: FloatArray, prior: FloatArray
-) -> tuple[FloatArray, FloatArray, float]:
+def _working(eta: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, float]:
     """Return working weights, scores (weight times residual) and the deviance of some rows."""
     odds, mean, slope = _odds(eta)
     variance = mean / (1.0 + odds)
-    ratio = prior * slope / variance
+    ratio = slope / variance
     likelihood = np.where(y == 1, mean, 1.0 / (1.0 + odds))
-    deviance = float(-2.0 * (prior @ np.log(likelihood)))
+    deviance = float(-2.0 * np.log(likelihood).sum())
     return ratio * slope, ratio * (y - mean), deviance
 
 
-def _checked(
-    X: ArrayLike, treated: ArrayLike, weights: ArrayLike | None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _checked(X: ArrayLike, treated: ArrayLike) -> tuple[FloatArray, FloatArray]:
     matrix = np.asarray(X, dtype=np.float64)
     y = np.asarray(treated, dtype=np.float64)
-    prior = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if matrix.ndim != 2 or y.shape != matrix.shape[:1] or prior.shape != y.shape:
+    if matrix.ndim != 2 or y.shape != matrix.shape[:1]:
         raise MatchingError(
-            f"fit_logit needs X of shape (n, k) and treated and weights of shape (n,); they are "
-            f"{matrix.shape}, {y.shape} and {prior.shape}."
+            "fit_logit needs X of shape (n, k) and treated of shape (n,); they are "
+            f"{matrix.shape} and {y.shape}."
         )
-    if not (np.isfinite(matrix).all() and np.isfinite(prior).all() and (prior >= 0).all()):
+    if not np.isfinite(matrix).all():
         raise MatchingError(
-            "fit_logit needs finite covariates and finite weights of at least 0. Leave out or "
-            "fill the rows that lack a value first."
+            "fit_logit needs finite covariates. Leave out or fill the rows that lack a value first."
         )
-    if not np.isin(y, (0.0, 1.0)).all() or len(np.unique(y[prior > 0])) < 2:
+    if not np.isin(y, (0.0, 1.0)).all() or len(np.unique(y)) < 2:
         raise MatchingError("fit_logit needs treated to be 0 or 1, and rows of both groups.")
-    return matrix, y, prior
+    return matrix, y
 
 
 def _center_and_length(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from homevisit_eval.cli.interruption import (
+    interruptible,
+    stop_if_interrupted,
+    was_interrupted,
+)
 from homevisit_eval.cli.progress import progress
 from homevisit_eval.errors import (
     DesignError,
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 DIFFERENT_NUMBERS = 5
+INTERRUPTED = 130
+DIFFERENCES_SHOWN = 40
 STATUS: tuple[tuple[type[HomeVisitEvalError], int], ...] = (
     (SourceError, 3),
     (DesignError, 3),
@@ -42,6 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Preset = Literal["small", "dcps"]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder with the district's files.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 Design = Annotated[Path, typer.Option("--design", help="The study's design file.")]
@@ -62,15 +71,36 @@ def main() -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app(standalone_mode=True)
+        with interruptible():
+            app(standalone_mode=True)
     except HomeVisitEvalError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         return next(status for kind, status in STATUS if isinstance(error, kind))
-    except KeyboardInterrupt:
-        return 130
     except SystemExit as done:
-        return int(done.code or 0)
+        return INTERRUPTED if was_interrupted() else int(done.code or 0)
+    except BaseException:
+        if was_interrupted():  # a library may have turned it into an error of its own
+            return INTERRUPTED
+        raise
     return 0
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("homevisit-eval"))
+        raise typer.Exit
+
+
+@app.callback()
+def shell(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Impact evaluation of teacher home visits: from a district's files to a report."""
 
 
 @app.command()
@@ -93,7 +123,7 @@ def init(
 @app.command()
 def simulate(
     out: Out,
-    preset: Annotated[str, typer.Option(help="small or dcps.")] = "small",
+    preset: Annotated[Preset, typer.Option(help="The kind of district.")] = "small",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same district.")] = 1,
 ) -> None:
     """Make a synthetic district whose true effects are known."""
@@ -171,6 +201,7 @@ def run_study(data: Path, design_file: Path, out: Path, compare: Path | None, lo
 
             evaluation = collect_answers(panel, design, counted())
             report = build_report(evaluation)
+            stop_if_interrupted()
             with replaced_folder(out) as fresh:
                 write_report(report, design, sources, fresh)
         step("Done")
@@ -188,7 +219,12 @@ def report_differences(old: dict[str, Rows], new: dict[str, Rows]) -> None:
     if not differences:
         typer.echo("Compared with the earlier run: no number differs.")
         return
-    typer.echo(f"Compared with the earlier run: {len(differences)} places differ.")
-    for difference in differences:
+    places = "1 place differs" if len(differences) == 1 else f"{len(differences)} places differ"
+    typer.echo(f"Compared with the earlier run: {places}.")
+    for difference in differences[:DIFFERENCES_SHOWN]:
         typer.echo(f"  {difference}")
+    if len(differences) > DIFFERENCES_SHOWN:
+        tables = Counter(one.table for one in differences[DIFFERENCES_SHOWN:])
+        rest = ", ".join(f"{table} ({count})" for table, count in sorted(tables.items()))
+        typer.echo(f"  and more: {rest}")
     raise typer.Exit(DIFFERENT_NUMBERS)

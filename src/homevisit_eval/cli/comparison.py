@@ -15,6 +15,10 @@ __all__ = ["Difference", "compare_tables", "read_tables"]
 
 RELATIVE_TOLERANCE = 1e-9  # rounding differs by platform; anything larger is another number
 
+ABOUT_FILES = ("C8", "D1")
+FIRST = ("T1", "B1", "B10")
+LONGEST_TEXT = 60
+
 Rows = list[list[str]]
 
 
@@ -29,7 +33,7 @@ class Difference:
 
     def __str__(self) -> str:
         """Return the place with the old and the new number."""
-        return f"{self.table}, {self.place}: {self.old} -> {self.new}"
+        return f"{self.table}, {self.place}: {_short(self.old)} -> {_short(self.new)}"
 
 
 def read_tables(folder: Path) -> dict[str, Rows]:
@@ -53,9 +57,14 @@ def read_tables(folder: Path) -> dict[str, Rows]:
 
 
 def compare_tables(old: Mapping[str, Rows], new: Mapping[str, Rows]) -> list[Difference]:
-    """List every table, row and cell in which two reports differ."""
+    """List every table, row and cell in which two reports differ, key findings first.
+
+    Tables about the files themselves (their checksums, what was decided about them) are left
+    out: the same records may come in other files.
+    """
     differences = []
-    for name in sorted(set(old) | set(new)):
+    names = {name for name in [*old, *new] if name not in ABOUT_FILES}
+    for name in sorted(names, key=lambda name: (name not in FIRST, name)):
         if name not in old or name not in new:
             here = "present" if name in old else "absent"
             there = "present" if name in new else "absent"
@@ -66,11 +75,15 @@ def compare_tables(old: Mapping[str, Rows], new: Mapping[str, Rows]) -> list[Dif
 
 
 def _compare_rows(name: str, old: Rows, new: Rows) -> list[Difference]:
-    if len(old) != len(new) or (old and old[0] != new[0]):
-        shapes = [f"{len(rows)} lines, columns {', '.join(rows[0])}" for rows in (old, new)]
+    widths = [[len(row) for row in rows] for rows in (old, new)]
+    if widths[0] != widths[1] or len(set(widths[0])) != 1 or old[0] != new[0]:
+        shapes = [
+            f"{len(rows)} lines, columns {', '.join(rows[0] if rows else [])}"
+            for rows in (old, new)
+        ]
         return [Difference(name, "shape", *shapes)]
     return [
-        Difference(name, f"line {line}, column {column}", before, after)
+        Difference(name, f"line {line} ({_short(new_row[0])}), column {column}", before, after)
         for line, (old_row, new_row) in enumerate(zip(old, new, strict=True), start=1)
         for column, before, after in zip(old[0], old_row, new_row, strict=True)
         if not _same(before, after)
@@ -84,3 +97,7 @@ def _same(before: str, after: str) -> bool:
         return math.isclose(float(before), float(after), rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-15)
     except ValueError:
         return False
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 3]}..."

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from homevisit_eval.cli.interruption import stop_if_interrupted
+
 __all__ = ["progress"]
 
 
@@ -30,6 +32,7 @@ def progress(first: str, total: int | None) -> Iterator[Callable[[str], None]]:
         task = bar.add_task(first, total=total)
 
         def step(description: str) -> None:
+            stop_if_interrupted()
             bar.update(task, advance=1, description=description)
 
         yield step

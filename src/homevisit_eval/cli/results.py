@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from homevisit_eval.cli.output_folder import MANIFEST
+from homevisit_eval.cli.output_folder import MANIFEST, checksum
 from homevisit_eval.design import StudyDesign, design_checksum, design_text
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN
 from homevisit_eval.report import Report
@@ -54,10 +53,7 @@ def _public_rows(rows: int) -> int | str:
 
 def _checksums(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
+    return {path.relative_to(folder).as_posix(): checksum(path) for path in files}
 
 
 def _write_text(path: Path, text: str) -> None:

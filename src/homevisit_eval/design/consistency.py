@@ -49,6 +49,7 @@ def inconsistencies(tables: Tables) -> list[Fault]:
         _unlisted_outcomes,
         _unknown_strata,
         _clusters_without_matched_sets,
+        _schools_without_pairs,
     )
     return [fault for check in checks for fault in check(tables)]
 
@@ -158,8 +159,37 @@ def _clusters_without_matched_sets(tables: Tables) -> Iterator[Fault]:
             yield Fault((*path, "model"), what)
 
 
+def _schools_without_pairs(tables: Tables) -> Iterator[Fault]:
+    questions = list(_entries(tables, "questions"))
+    asked: list[tuple[Path, tuple[Tables, ...]]] = [
+        (("questions", position), (entry, tables)) for position, entry in questions
+    ]
+    asked += [
+        (("sensitivity", position), (entry, question, tables))
+        for position, entry in _entries(tables, "sensitivity")
+        if entry.get("matching") is not None or entry.get("comparison_schools") is not None
+        for _, question in questions
+        if question.get("role") == "primary"
+    ]
+    refused: set[Path] = set()
+    for path, recipe in asked:
+        schools = next((one for table in recipe if (one := table.get("comparison_schools"))), None)
+        method = _first(recipe, "matching").get("method")
+        if schools == "same_school" and method == "no_matching" and path not in refused:
+            refused.add(path)
+            what = (
+                "is 'same_school', which needs pairs within a school, but method 'no_matching' "
+                "makes no pairs; choose another pool of schools, or a matching method."
+            )
+            yield Fault((*path, "comparison_schools"), what)
+
+
+def _first(recipe: tuple[Tables, ...], key: str) -> Tables:
+    """Return the table of that name in the first part of a recipe that has one."""
+    return next((table[key] for table in recipe if table.get(key)), {})
+
+
 def _contradicts(recipe: tuple[Tables, ...]) -> bool:
     """Return whether the first matching and model in `recipe` cannot go together."""
-    matching: Tables = next((table["matching"] for table in recipe if table.get("matching")), {})
-    model: Tables = next((table["model"] for table in recipe if table.get("model")), {})
+    matching, model = _first(recipe, "matching"), _first(recipe, "model")
     return matching.get("method") == "no_matching" and model.get("cluster") == "matched_set"

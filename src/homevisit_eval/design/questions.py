@@ -190,8 +190,9 @@ class Question:
         Who may be a comparison student. ``"never_visited_that_year"`` is chosen on the future
         and biased; it is offered to show how much.
     comparison_schools
-        ``"any"``, ``"same_school"`` (as the visited student), or ``"outside_program"``
-        (schools that take part in none of `programs` that year).
+        ``"any"``, ``"same_school"`` (as the visited student; only with a matching method that
+        makes pairs), or ``"outside_program"`` (schools that take part in none of `programs`
+        that year).
     matching, model
         If they differ from those of the design.
 

@@ -122,7 +122,8 @@ class Eligibility:
     min_days_enrolled_prior
         Enrolled days that a student needs in the baseline year.
     min_days_enrolled
-        Enrolled days in the outcome year from which a rate is counted as observed.
+        Enrolled days in the outcome year from which attendance and discipline (every scale but
+        "continuous") count as observed. A test score counts wherever there is one.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from homevisit_eval.design import Outcome, OutcomeModel
 from homevisit_eval.design.questions import Role
-from homevisit_eval.disclosure import shown_count
+from homevisit_eval.disclosure import shown_count, shown_of
 from homevisit_eval.matching.matched_sample import Estimand
 
 __all__ = ["Effect"]
@@ -27,11 +27,19 @@ class Effect:
     mean_visited, mean_comparison, sd_visited, sd_comparison
         Weighted, unadjusted.
     effect_size, effect_size_kind
-        Hedges' g, or the Cox index for a binary outcome, in standard deviations.
+        Hedges' g, or the Cox index for a binary outcome, in standard deviations. Its sign is
+        that of the difference.
     improvement_index
-        Percentile points: 100 (Phi(effect size) - .5).
+        Percentile points: 100 (Phi(effect size) - .5), positive where the difference is
+        favorable (`Outcome.beneficial`), whatever its sign.
+    estimate_interacted
+        The average effect on the visited by regression with treatment interacted with every
+        covariate and cell, in units of the outcome; NaN for other models than `FixedEffects`, or
+        if it cannot be computed. The estimate is that effect only if effects do not vary.
     n_visited, n_comparison, students_visited, students_comparison
         Student-years with this outcome observed, and distinct students among them.
+    matched_visited, matched_comparison, matched_students_visited, matched_students_comparison
+        The same counts of all matched, whether the outcome was observed or not.
     clusters, clusters_visited, clusters_comparison, parameters
         G, clusters with visited and with comparison units, and K (absorbed cells counted).
     df, df_convention
@@ -68,10 +76,15 @@ class Effect:
     effect_size: float
     effect_size_kind: str
     improvement_index: float
+    estimate_interacted: float
     n_visited: int
     n_comparison: int
     students_visited: int
     students_comparison: int
+    matched_visited: int
+    matched_comparison: int
+    matched_students_visited: int
+    matched_students_comparison: int
     clusters: int
     clusters_visited: int
     clusters_comparison: int
@@ -84,11 +97,12 @@ class Effect:
     def __repr__(self) -> str:
         """Show the estimate with its interval, estimand, sample and recipe."""
         label = "synthetic data, " if self.synthetic else ""
+        visited = shown_count(shown_of(self.n_visited, self.matched_visited))
+        comparison = shown_count(shown_of(self.n_comparison, self.matched_comparison))
         return (
             f"Effect({label}{self.outcome.name}, {self.estimand}: {self.estimate:+.4f} "
             f"[{self.ci_low:+.4f}, {self.ci_high:+.4f}], p = {self.p_value:.3f};\n"
-            f"  {shown_count(self.n_visited)} visited and {shown_count(self.n_comparison)} "
-            "comparison student-years; "
+            f"  {visited} visited and {comparison} comparison student-years; "
             f"{self.covariance} by {self.cluster}, G = {self.clusters}, df = {self.df:.1f})"
         )
 

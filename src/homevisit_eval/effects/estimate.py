@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
@@ -25,13 +26,13 @@ from homevisit_eval.effects.imputation import imputed_effect_on_treated
 from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squares
 from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, regression_rows
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.matching.matched_sample import MatchedSample
+from homevisit_eval.matching.matched_sample import Estimand, MatchedSample
 
 __all__ = ["estimate_effect"]
 
 FEW_DF = 4.0
 FEW_CLUSTERS = 10
-NOTABLE_DIFFERENCE = 0.5  # standard errors between the coefficient and the imputed ATT
+NOTABLE_DIFFERENCE = 0.5  # standard errors between the coefficient and the interacted ATT
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +75,16 @@ def estimate_effect(
     The adjusted mean of the visited is their weighted mean; that of the comparison group is the
     same less the estimate. The effect size is Hedges' g with the pooled *unadjusted* standard
     deviation; for a binary outcome the Cox index of the two adjusted means, if they lie
-    between 0 and 1.
+    between 0 and 1. Both have the sign of the difference; the improvement index is turned
+    around for an outcome that had better be lower, so that positive is favorable.
 
     The coefficient is the effect on the visited if effects do not differ by covariate, or every
     cell has the same share of visited. So the effect on the visited is found a second time by
-    regression imputation, and a note says when the two are more than half a standard error
-    apart.
+    interacted regression (`estimate_interacted`), and a note says when the two are more than
+    half a standard error apart.
+
+    If matched visited student-years lack the outcome, the estimand says that it is about those
+    with the outcome observed.
 
     References
     ----------
@@ -157,6 +162,7 @@ def _effect(
     sds = [weighted_sd(rows.y[group], rows.weights[group]) for group in groups]
     counts = [int(group.sum()) for group in groups]
     size, kind = _effect_size(outcome, estimate, means[0], sds, counts)
+    interacted = _interacted(rows, model)
     students = [len(np.unique(rows.students[group])) for group in groups]
     clusters = [len(np.unique(rows.clusters[group])) for group in groups]
     return Effect(
@@ -165,7 +171,7 @@ def _effect(
         question_label=question.label,
         role=question.role,
         sensitivity="",
-        estimand=matched.matches.estimand,
+        estimand=_estimand(matched, counts[0]),
         model=model,
         estimate=estimate,
         std_error=std_error,
@@ -187,20 +193,55 @@ def _effect(
         sd_comparison=sds[1],
         effect_size=size,
         effect_size_kind=kind,
-        improvement_index=improvement_index(size),
+        improvement_index=improvement_index(size if outcome.beneficial == "higher" else -size),
+        estimate_interacted=interacted,
         n_visited=counts[0],
         n_comparison=counts[1],
         students_visited=students[0],
         students_comparison=students[1],
+        matched_visited=rows.matched_visited,
+        matched_comparison=rows.matched_comparison,
+        matched_students_visited=rows.matched_students_visited,
+        matched_students_comparison=rows.matched_students_comparison,
         clusters=fit.G,
         clusters_visited=clusters[0],
         clusters_comparison=clusters[1],
         parameters=fit.K,
         coefficients=_coefficients(fit),
         formula=rows.formula,
-        notes=_notes(matched, outcome, model, rows, fit=fit, effect_size=size, clusters=clusters),
+        notes=(
+            *fit.notes,
+            *_sample_notes(matched, outcome, counts),
+            *_inference_notes(model, fit, clusters),
+            *_effect_notes(outcome, size, estimate, std_error, interacted),
+        ),
         synthetic=sample.synthetic,
     )
+
+
+def _estimand(matched: MatchedSample, observed: int) -> Estimand:
+    """Return the estimand of the matches, restricted to the outcome observed where some lack it."""
+    estimand = matched.matches.estimand
+    if observed == matched.n_visited:
+        return estimand
+    between = "" if estimand.by_matching else ","
+    words = f"{estimand.restriction}{between} with the outcome observed".strip()
+    return replace(estimand, restriction=words)
+
+
+def _interacted(rows: RegressionRows, model: OutcomeModel) -> float:
+    """Return the effect on the visited with all interactions; NaN if it cannot be computed."""
+    if not isinstance(model, FixedEffects):
+        return math.nan
+    cells: NDArray[np.int64] | None = None
+    if rows.absorb:
+        cells = np.unique(np.column_stack(rows.absorb), axis=0, return_inverse=True)[1].ravel()
+    try:
+        return imputed_effect_on_treated(
+            rows.y, rows.X, rows.visited, weights=rows.weights, cells=cells
+        )
+    except EstimationError:
+        return math.nan
 
 
 def _effect_size(
@@ -226,39 +267,22 @@ def _coefficients(fit: LeastSquaresFit) -> MappingProxyType[str, tuple[float, fl
     return MappingProxyType({TREATMENT: values.pop(TREATMENT), **values})
 
 
-def _notes(
-    matched: MatchedSample,
-    outcome: Outcome,
-    model: OutcomeModel,
-    rows: RegressionRows,
-    *,
-    fit: LeastSquaresFit,
-    effect_size: float,
-    clusters: list[int],
-) -> tuple[str, ...]:
-    notes = list(fit.notes)
+def _sample_notes(matched: MatchedSample, outcome: Outcome, counts: list[int]) -> list[str]:
+    notes = list[str]()
     unmatched = matched.sample.n_visited - matched.n_visited
     if unmatched:
         notes.append(
             f"No match was found for {_share(unmatched, matched.sample.n_visited)} visited "
             "student-years, which are left out."
         )
-    if rows.lost_visited or rows.lost_comparison:
+    lost = matched.n_visited - counts[0], matched.n_comparison - counts[1]
+    if any(lost):
         notes.append(
-            f"{outcome.label} is not observed for {_share(rows.lost_visited, matched.n_visited)} "
-            f"matched visited and {_share(rows.lost_comparison, matched.n_comparison)} "
+            f"{outcome.label} is not observed for {_share(lost[0], matched.n_visited)} "
+            f"matched visited and {_share(lost[1], matched.n_comparison)} "
             "comparison student-years, which are left out."
         )
-    notes += _inference_notes(model, fit, clusters)
-    if math.isnan(effect_size):
-        notes.append(
-            "No effect size: an adjusted mean lies outside 0 to 1."
-            if outcome.scale == "binary"
-            else "No effect size: a group is too small for a standard deviation."
-        )
-    if isinstance(model, FixedEffects):
-        notes += _imputation_notes(rows, fit)
-    return tuple(notes)
+    return notes
 
 
 def _inference_notes(model: OutcomeModel, fit: LeastSquaresFit, clusters: list[int]) -> list[str]:
@@ -283,25 +307,23 @@ def _inference_notes(model: OutcomeModel, fit: LeastSquaresFit, clusters: list[i
     return notes
 
 
-def _imputation_notes(rows: RegressionRows, fit: LeastSquaresFit) -> list[str]:
-    cells: NDArray[np.int64] | None = None
-    if rows.absorb:
-        cells = np.unique(np.column_stack(rows.absorb), axis=0, return_inverse=True)[1].ravel()
-    try:
-        imputed = imputed_effect_on_treated(
-            rows.y, rows.X, rows.visited, weights=rows.weights, cells=cells
+def _effect_notes(
+    outcome: Outcome, effect_size: float, estimate: float, std_error: float, interacted: float
+) -> list[str]:
+    notes = []
+    if math.isnan(effect_size):
+        notes.append(
+            "No effect size: an adjusted mean lies outside 0 to 1."
+            if outcome.scale == "binary"
+            else "No effect size: a group is too small for a standard deviation."
         )
-    except EstimationError:
-        return []
-    position = fit.names.index(TREATMENT)
-    estimate, std_error = float(fit.coefficients[position]), float(fit.std_errors[position])
-    if not abs(imputed - estimate) > NOTABLE_DIFFERENCE * std_error:
-        return []
-    return [
-        f"The effect on the visited by regression imputation is {imputed:+.4g}, more than half a "
-        f"standard error from the coefficient ({estimate:+.4g}): the effect seems to differ by "
-        "covariate or cell."
-    ]
+    if abs(interacted - estimate) > NOTABLE_DIFFERENCE * std_error:
+        notes.append(
+            f"The effect on the visited by interacted regression is {interacted:+.4g}, more than "
+            f"half a standard error from the coefficient ({estimate:+.4g}): the effect seems to "
+            "differ by covariate or cell."
+        )
+    return notes
 
 
 def _share(part: int, whole: int) -> str:

@@ -37,8 +37,8 @@ class RegressionRows:
         Codes of the absorbed cells, and of grade bands where these do not nest the cells.
     clusters, students : arrays of shape (n,)
         Codes.
-    lost_visited, lost_comparison
-        Matched student-years whose outcome is not observed.
+    matched_visited, matched_comparison, matched_students_visited, matched_students_comparison
+        All matched student-years, and distinct students, with and without the outcome observed.
     formula
         The model in words and symbols.
     """
@@ -51,8 +51,10 @@ class RegressionRows:
     absorb: tuple[NDArray[np.int64], ...]
     clusters: NDArray[np.int64]
     students: NDArray[np.int64]
-    lost_visited: int
-    lost_comparison: int
+    matched_visited: int
+    matched_comparison: int
+    matched_students_visited: int
+    matched_students_comparison: int
     formula: str
 
     def __repr__(self) -> str:
@@ -72,7 +74,8 @@ def regression_rows(matched: MatchedSample, outcome: str, model: OutcomeModel) -
     values = sample.outcomes[outcome].to_numpy(dtype=np.float64, na_value=np.nan)
     group = sample.baseline["visited"].to_numpy(dtype=np.int64)
     used = (weights > 0) & ~np.isnan(values)
-    lost = (weights > 0) & np.isnan(values)
+    units = sample.baseline["unit_id"]
+    visited, comparison = (units[(weights > 0) & (group == code)] for code in (1, 0))
     for code, words in ((1, "visited"), (0, "comparison")):
         if not (used & (group == code)).any():
             raise EstimationError(
@@ -90,8 +93,10 @@ def regression_rows(matched: MatchedSample, outcome: str, model: OutcomeModel) -
         absorb=absorb,
         clusters=_clusters(matched, rows, model.cluster),
         students=_codes(rows, ["unit_id"]),
-        lost_visited=int((lost & (group == 1)).sum()),
-        lost_comparison=int((lost & (group == 0)).sum()),
+        matched_visited=len(visited),
+        matched_comparison=len(comparison),
+        matched_students_visited=visited.nunique(),
+        matched_students_comparison=comparison.nunique(),
         formula=f"{outcome} ~ {right}",
     )
 

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 
 __all__ = [
     "check_columns",
+    "check_distinct",
     "check_index",
     "check_usable",
     "check_varies",
@@ -169,3 +171,17 @@ def _rows(flags: NDArray[np.bool_]) -> str:
 def _places(flags: NDArray[np.bool_]) -> str:
     first = [f"{place + 1:,}" for place in np.flatnonzero(flags)[:3]]
     return f"first at row {', '.join(first)} (counted from 1)"
+
+
+def check_distinct(baseline: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    """Raise `MatchingError` if a pair joins a student with himself in another year."""
+    units = [
+        baseline.loc[pairs[side], "unit_id"].to_numpy(dtype=object)
+        for side in ("treated", "comparison")
+    ]
+    same = int((units[0] == units[1]).sum())
+    if same:
+        raise MatchingError(
+            f"{shown_count(same)} visited student-years were matched with the same student in "
+            "another school year. Add school_year to exact."
+        )

@@ -23,13 +23,19 @@ from homevisit_eval.matching.band import (
 )
 from homevisit_eval.matching.frame_checks import (
     check_columns,
+    check_distinct,
     check_index,
     check_usable,
     check_varies,
     read_scores,
     read_treatment,
 )
-from homevisit_eval.matching.matched_sample import Estimand, MatchedSample, Matches
+from homevisit_eval.matching.matched_sample import (
+    NO_MATCHING,
+    Estimand,
+    MatchedSample,
+    Matches,
+)
 from homevisit_eval.matching.row_order import key_rank
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 
@@ -157,14 +163,12 @@ def match_students(sample: AnalyticSample, method: MatchingMethod | None = None)
     Raises
     ------
     MatchingError
-        As `match_frame`, naming the grade band. A covariate that is constant in one band is not
-        an error there: it is dropped, and named in `audit`.
+        As `match_frame`, naming the grade band; if a student is matched with himself in another
+        year; if the question asks for comparisons of the same school without matching. A
+        covariate that is constant in one band is not an error there: it is dropped, and named
+        in `audit`.
     """
-    method = method or sample.question.matching or sample.design.matching
-    if isinstance(method, NearestNeighbor):
-        same_school = sample.question.comparison_schools == "same_school"
-        if same_school and "school_id" not in method.exact:
-            method = replace(method, exact=(*method.exact, "school_id"))
+    method = _method(sample, method or sample.question.matching or sample.design.matching)
     baseline = sample.baseline
     check_index(baseline)
     check_columns(baseline, ["visited", "grade_band", *SAMPLE_KEY], "the sample's baseline")
@@ -175,9 +179,23 @@ def match_students(sample: AnalyticSample, method: MatchingMethod | None = None)
         check_usable(
             baseline.iloc[band.rows], band.covariates, "covariates", f"band {band.name!r}: "
         )
-    return MatchedSample(
-        sample, _match(baseline, group, bands, method, key=SAMPLE_KEY, scores=None)
-    )
+    matches = _match(baseline, group, bands, method, key=SAMPLE_KEY, scores=None)
+    check_distinct(baseline, matches.pairs)
+    return MatchedSample(sample, matches)
+
+
+def _method(sample: AnalyticSample, method: MatchingMethod) -> MatchingMethod:
+    """Return the method with what the question asks of the comparison schools."""
+    if sample.question.comparison_schools != "same_school":
+        return method
+    if isinstance(method, NoMatching):
+        raise MatchingError(
+            f"question {sample.question.name!r}: comparison_schools = 'same_school' needs a "
+            "matching method, which keeps pairs within a school; 'no_matching' makes no pairs."
+        )
+    if "school_id" in method.exact:
+        return method
+    return replace(method, exact=(*method.exact, "school_id"))
 
 
 def _bands(sample: AnalyticSample) -> list[_Band]:
@@ -215,7 +233,11 @@ def _match(
 
 
 def _unmatched_comparison(frame: pd.DataFrame, group: Integers, method: NoMatching) -> Matches:
-    """Keep everybody with weight 1: regression alone adjusts."""
+    """Keep everybody with weight 1: regression alone adjusts.
+
+    Its coefficient weights students by how evenly their cell is divided, so it is the effect on
+    the visited only if effects do not vary.
+    """
     index = frame.index
     counts = {"rows": len(frame), "treated": int(group.sum())}
     return Matches(
@@ -225,7 +247,7 @@ def _unmatched_comparison(frame: pd.DataFrame, group: Integers, method: NoMatchi
         matched_set=pd.Series(-1, index=index, name="matched_set", dtype="int64"),
         propensity_score=None,
         linear_propensity_score=None,
-        estimand=Estimand("ATT", "by regression, no matching"),
+        estimand=Estimand("ATT", NO_MATCHING),
         propensity=(),
         unmatched=pd.DataFrame({"row": index[:0], "reason": pd.Series([], dtype=str)}),
         audit=MappingProxyType({**counts, "comparison": counts["rows"] - counts["treated"]}),

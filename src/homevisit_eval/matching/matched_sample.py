@@ -12,7 +12,9 @@ from homevisit_eval.design import MatchingMethod
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 
-__all__ = ["Estimand", "MatchedSample", "Matches", "PropensityModel"]
+__all__ = ["NO_MATCHING", "Estimand", "MatchedSample", "Matches", "PropensityModel"]
+
+NO_MATCHING = "only if effects do not vary: regression without matching"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Estimand:
 
     target: Literal["ATT", "ATC", "ATE"]
     restriction: str = ""
+
+    @property
+    def by_matching(self) -> bool:
+        """Whether the comparison group was matched; if not, regression alone adjusts."""
+        return not self.restriction.startswith(NO_MATCHING)
 
     def __str__(self) -> str:
         """Return for example "ATT in the matched sample"."""

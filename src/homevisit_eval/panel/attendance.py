@@ -8,8 +8,25 @@ from homevisit_eval.design import Measurement
 from homevisit_eval.panel.engine import Frame
 from homevisit_eval.panel.expressions import RESOLUTION, exact_sum, zero_one
 
-__all__ = ["absence_days", "absences_on_school_days", "attendance_measures", "attendance_sums"]
+__all__ = [
+    "ATTENDANCE_COLUMNS",
+    "absence_days",
+    "absences_on_school_days",
+    "attendance_measures",
+    "attendance_sums",
+]
 
+ATTENDANCE_COLUMNS = (
+    "days_absent",
+    "days_excused",
+    "days_unexcused",
+    "days_unexcused_full",
+    "days_tardy",
+    "attendance_rate",
+    "on_time_attendance_rate",
+    "chronic_absence",
+    "chronic_truancy",
+)
 KINDS = ("excused", "unexcused", "partial")
 
 
@@ -112,7 +129,8 @@ def attendance_sums(days: Frame) -> Frame:
 def attendance_measures(students: Frame, measurement: Measurement) -> Frame:
     """Add rates and indicators to student-years that have ``days_enrolled`` and the sums.
 
-    A student-year without an absence record has been present every day. One without an
+    A student-year without an absence record has been present every day, unless its year or
+    school has none at all: see `unrecorded.without_absences`. A student-year without an
     enrolled day has no rate and no indicator. Chronic absence compares days absent with the
     threshold times days enrolled after rounding to a billionth of a day, so that exactly 10 %
     is exactly 10 %.

@@ -10,7 +10,14 @@ import narwhals as nw
 
 from homevisit_eval.design import Measurement
 from homevisit_eval.errors import SourceError
-from homevisit_eval.panel import achievement, attendance, counts, discipline, enrollment
+from homevisit_eval.panel import (
+    achievement,
+    attendance,
+    counts,
+    discipline,
+    enrollment,
+    unrecorded,
+)
 from homevisit_eval.panel.counts import PanelCount
 from homevisit_eval.panel.demographics import demographic_measures
 from homevisit_eval.panel.engine import Frame, count_rows, store
@@ -44,11 +51,12 @@ class _Enrollment:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Step:
-    """Student-years with the columns of one more source, its dated facts and its counts."""
+    """Student-years with the columns of one more source, its dated facts, counts and gaps."""
 
     rows: Frame
-    facts: Frame | None
-    counts: tuple[PanelCount, ...]
+    facts: Frame | None = None
+    counts: tuple[PanelCount, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> Panel:  # noqa: B008
@@ -78,8 +86,8 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
     dated = attendance.absences_on_school_days(sources.absences, held.numbers)
     missed = attendance.absence_days(dated, held.segments, measurement)
     days = store(sources.connection, missed, "absence_days")
-    attended = _attendance(held, days, measurement)
-    persons = demographic_measures(attended, sources.students, sources.characteristics)
+    attended = _attendance(sources, held, dated, days, measurement)
+    persons = demographic_measures(attended.rows, sources.students, sources.characteristics)
     disciplined = _discipline(persons, sources, held, measurement)
     tested = _achievement(disciplined.rows, sources)
     ordered = tested.rows.select(*STUDENT_COLUMNS).sort(*STUDENT_YEAR)
@@ -96,12 +104,12 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
         counts=(
             *counts.count_student_years(held.spells, held.enrolled, students),
             *counts.count_persons(sources.students, sources.characteristics, students),
-            *counts.count_absences(sources.absences, dated, days),
+            *attended.counts,
             *disciplined.counts,
             *tested.counts,
             *counts.count_visits(sources.visits, visits, students),
         ),
-        missing=missing_sentences(sources),
+        missing=(*missing_sentences(sources), *attended.missing, *disciplined.missing),
         measurement=measurement,
         district=sources.district,
         synthetic=sources.synthetic,
@@ -132,37 +140,50 @@ def _enrollment(sources: Sources) -> _Enrollment:
     )
 
 
-def _attendance(held: _Enrollment, days: Frame, measurement: Measurement) -> Frame:
+def _attendance(
+    sources: Sources, held: _Enrollment, dated: Frame, days: Frame, measurement: Measurement
+) -> _Step:
     rows = enrollment.schools_of_students(held.spells, held.years, held.enrolled)
     rows = rows.join(attendance.attendance_sums(days), on=STUDENT_YEAR, how="left")
-    return attendance.attendance_measures(rows, measurement)
+    measured = attendance.attendance_measures(rows, measurement)
+    schools = dated.select("school_id", "school_year").unique()
+    recorded = store(sources.connection, schools, "schools_with_absences")
+    gap = unrecorded.without_absences(held.spells, held.enrolled, recorded)
+    return _Step(
+        unrecorded.leave_missing(measured, gap.student_years, attendance.ATTENDANCE_COLUMNS),
+        counts=counts.count_absences(sources.absences, dated, days),
+        missing=gap.sentences,
+    )
 
 
 def _discipline(
     rows: Frame, sources: Sources, held: _Enrollment, measurement: Measurement
 ) -> _Step:
     if sources.incidents is None:
-        return _Step(discipline.discipline_not_delivered(rows), None, ())
+        return _Step(discipline.discipline_not_delivered(rows))
     part = discipline.incidents_taken_part(sources.incidents, measurement)
     dated = discipline.student_incidents(part, held.spells, measurement)
-    incidents = store(sources.connection, dated, "incidents")
+    in_year = discipline.from_first_day(dated, rows)
+    incidents = store(sources.connection, in_year, "incidents")
+    measured = discipline.discipline_measures(rows, incidents)
+    gap = unrecorded.without_incidents(held.spells, sources.incidents, held.districts)
     return _Step(
-        discipline.discipline_measures(rows, incidents),
+        unrecorded.leave_missing(measured, gap.student_years, discipline.DISCIPLINE_COLUMNS),
         incidents,
-        counts.count_incidents(sources.incidents, part, incidents),
+        counts.count_incidents(sources.incidents, part, dated, incidents),
+        gap.sentences,
     )
 
 
 def _achievement(rows: Frame, sources: Sources) -> _Step:
     if sources.assessments is None:
-        return _Step(achievement.achievement_not_delivered(rows), None, ())
+        return _Step(achievement.achievement_not_delivered(rows))
     standardized = achievement.standardize_scores(sources.assessments)
     scores = store(sources.connection, standardized, "scores")
     chosen = store(sources.connection, achievement.one_score(scores), "chosen_scores")
     return _Step(
         achievement.achievement_measures(rows, chosen),
-        None,
-        counts.count_scores(sources.assessments, scores, chosen, sources.enrollments),
+        counts=counts.count_scores(sources.assessments, scores, chosen, sources.enrollments),
     )
 
 

@@ -105,9 +105,11 @@ def count_absences(absences: Frame, dated: Frame, days: Frame) -> tuple[PanelCou
     )
 
 
-def count_incidents(incidents: Frame, taken_part: Frame, held: Frame) -> tuple[PanelCount, ...]:
+def count_incidents(
+    incidents: Frame, taken_part: Frame, held: Frame, used: Frame
+) -> tuple[PanelCount, ...]:
     """Return what became of the incident records."""
-    delivered, part, used = count_rows(incidents), count_rows(taken_part), count_rows(held)
+    delivered, part, enrolled = count_rows(incidents), count_rows(taken_part), count_rows(held)
     return (
         PanelCount(
             "incidents",
@@ -116,7 +118,13 @@ def count_incidents(incidents: Frame, taken_part: Frame, held: Frame) -> tuple[P
             "records of students who took part; victims and witnesses are not counted",
         ),
         PanelCount(
-            "incidents", part, used, "records dated within an enrollment spell of the student"
+            "incidents", part, enrolled, "records dated within an enrollment spell of the student"
+        ),
+        PanelCount(
+            "incidents",
+            enrolled,
+            count_rows(used),
+            "records on or after the first instructional day; earlier ones may precede a visit",
         ),
     )
 

@@ -13,6 +13,7 @@ __all__ = [
     "DISCIPLINE_COLUMNS",
     "discipline_measures",
     "discipline_not_delivered",
+    "from_first_day",
     "incidents_taken_part",
     "student_incidents",
 ]
@@ -68,8 +69,34 @@ def student_incidents(taken_part: Frame, spells: Frame, measurement: Measurement
     )
 
 
+def from_first_day(incidents: Frame, students: Frame) -> Frame:
+    """Leave out incidents before the student-year's first instructional day.
+
+    That day is time zero: an incident in a spell that starts in the summer may have come before
+    a visit, and is no outcome of it.
+
+    Parameters
+    ----------
+    incidents
+        From `student_incidents`.
+    students
+        Student-years with ``first_instructional_day``.
+    """
+    keys = ["student_id", "school_year"]
+    first = students.select(*keys, "first_instructional_day")
+    return (
+        incidents.join(first, on=keys)
+        .filter(nw.col("date") >= nw.col("first_instructional_day"))
+        .drop("first_instructional_day")
+    )
+
+
 def discipline_measures(students: Frame, incidents: Frame) -> Frame:
-    """Add incidents, 0/1 indicators and days suspended; 0 for a student-year without any."""
+    """Add incidents, 0/1 indicators and days suspended; 0 for a student-year without any.
+
+    A school year without one incident record is another matter: see
+    `unrecorded.without_incidents`.
+    """
     keys = ["student_id", "school_year"]
     sums = incidents.group_by(*keys).agg(
         nw.len().cast(nw.Int64).alias("incidents"),

@@ -92,7 +92,7 @@ class Panel:
     counts
         From records to the panel, step by step.
     missing
-        What cannot be computed because it was not delivered, one sentence each.
+        What cannot be computed because it was not delivered or not recorded, one sentence each.
     measurement
         The rules by which the panel was made.
     district, synthetic, files, decisions

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from homevisit_eval.disclosure import suppress_small_counts
+from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.report.words import covariate_unit
 from homevisit_eval.table import Kind, Sum, Table
 
@@ -47,8 +48,25 @@ BALANCE_COLUMNS: Mapping[str, tuple[Kind, str]] = {
 
 WWC_NOTE = (
     "Categories of the What Works Clearinghouse: a difference of at most 0.05 standard deviations "
-    "is satisfied; up to 0.25 it needs adjustment in the model; above 0.25 it is not satisfied."
+    "is satisfied; up to 0.25 it is satisfied only if the model adjusts for the characteristic "
+    "itself; above 0.25, or without that adjustment, it is not satisfied."
 )
+
+RESTING: Mapping[str, tuple[str, ...]] = {
+    "n_visited_before": (
+        "mean_visited_before", "smd_before", "smd_after", "variance_ratio_before",
+        "variance_ratio_after",
+    ),
+    "n_comparison_before": ("mean_comparison_before", "smd_before", "variance_ratio_before"),
+    "n_visited": (
+        "mean_visited_after", "sd_visited_after", "wwc_effect_size", "wwc_category", "smd_after",
+        "variance_ratio_after",
+    ),
+    "n_comparison": (
+        "mean_comparison_after", "sd_comparison_after", "wwc_effect_size", "wwc_category",
+        "smd_after", "variance_ratio_after",
+    ),
+}  # fmt: skip
 
 
 def baseline_equivalence(balance: Balance, name: str = "A8") -> Table:
@@ -61,17 +79,10 @@ def baseline_equivalence(balance: Balance, name: str = "A8") -> Table:
     name
         The number of the table in a report.
     """
-    frame = _characteristics(balance)
-    frame["adjusted_for"] = frame["in_model"].map(lambda used: "yes" if used else "no")
-    numbers = tuple(
-        column for column, (kind, _) in EQUIVALENCE_COLUMNS.items()
-        if kind in ("mean", "spread", "effect_size")
-    )  # fmt: skip
     return _table(
-        balance, frame, EQUIVALENCE_COLUMNS,
+        balance, EQUIVALENCE_COLUMNS,
         name=name,
         title="Baseline equivalence",
-        numbers=numbers,
         spanners=(
             ("Mean", ("mean_visited_after", "mean_comparison_after")),
             ("Standard deviation", ("sd_visited_after", "sd_comparison_after")),
@@ -83,15 +94,10 @@ def baseline_equivalence(balance: Balance, name: str = "A8") -> Table:
 
 def balance_before_and_after(balance: Balance, name: str = "A9") -> Table:
     """Return standardized mean differences and variance ratios before and after matching."""
-    numbers = tuple(
-        column for column, (kind, _) in BALANCE_COLUMNS.items()
-        if kind in ("mean", "effect_size", "number")
-    )  # fmt: skip
     return _table(
-        balance, _characteristics(balance), BALANCE_COLUMNS,
+        balance, BALANCE_COLUMNS,
         name=name,
         title="Balance before and after matching",
-        numbers=numbers,
         spanners=(
             ("Mean before matching", ("mean_visited_before", "mean_comparison_before")),
             ("Standardized difference", ("smd_before", "smd_after")),
@@ -111,7 +117,33 @@ def _characteristics(balance: Balance) -> pd.DataFrame:
         for label, level in zip(frame["label"], levels, strict=True)
     ]
     frame["unit"] = [covariate_unit(str(name)) for name in frame["covariate"]]
+    frame["adjusted_for"] = [
+        "yes" if in_model else "by the cells" if absorbed else "no"
+        for in_model, absorbed in zip(frame["in_model"], frame["absorbed"], strict=True)
+    ]
     return frame
+
+
+def _safe(balance: Balance) -> Table:
+    """Return all columns of both tables, so that what one hides the other does not give away."""
+    columns = {**EQUIVALENCE_COLUMNS, **BALANCE_COLUMNS}
+    frame = _characteristics(balance)
+    table = suppress_small_counts(
+        Table(
+            name="A8 and A9",
+            title="",
+            frame=frame[list(columns)],
+            kinds={column: kind for column, (kind, _) in columns.items()},
+            unit="unit",
+            groups=RESTING,
+            sums=_level_sums(balance, tuple(name for name in columns if name.startswith("mean_"))),
+        )
+    )
+    wholes = {
+        f"n_{group}": (frame[f"n_{group}"] + frame[f"lost_{group}"]).astype(int).tolist()
+        for group in ("visited", "comparison")
+    }
+    return round_where_few_are_lost(table, wholes)
 
 
 def _level_sums(balance: Balance, columns: tuple[str, ...]) -> tuple[Sum, ...]:
@@ -127,35 +159,36 @@ def _level_sums(balance: Balance, columns: tuple[str, ...]) -> tuple[Sum, ...]:
 
 def _table(
     balance: Balance,
-    frame: pd.DataFrame,
     columns: Mapping[str, tuple[Kind, str]],
     *,
     name: str,
     title: str,
-    numbers: tuple[str, ...],
     spanners: tuple[tuple[str, tuple[str, ...]], ...],
     notes: tuple[str, ...],
 ) -> Table:
-    shares = tuple(column for column in columns if column.startswith("mean_"))
-    return suppress_small_counts(
-        Table(
-            name=name,
-            title=title,
-            frame=frame[list(columns)],
-            kinds={column: kind for column, (kind, _) in columns.items()},
-            labels={column: label for column, (_, label) in columns.items()},
-            notes=notes,
-            synthetic=balance.synthetic,
-            population=_population(balance),
-            unit="unit",
-            digits=dict.fromkeys(
-                [c for c in ("wwc_effect_size", "smd_before", "smd_after") if c in columns], 3
-            ),
-            spanners=spanners,
-            csv_only=("unit",),
-            groups={column: numbers for column, (kind, _) in columns.items() if kind == "count"},
-            sums=_level_sums(balance, shares),
-        )
+    safe = _safe(balance)
+    return replace(
+        safe,
+        name=name,
+        title=title,
+        frame=safe.frame[list(columns)],
+        kinds={column: kind for column, (kind, _) in columns.items()},
+        labels={column: label for column, (_, label) in columns.items()},
+        notes=(*notes, *safe.notes),
+        synthetic=balance.synthetic,
+        population=_population(balance),
+        digits=dict.fromkeys(
+            [c for c in ("wwc_effect_size", "smd_before", "smd_after") if c in columns], 3
+        ),
+        spanners=spanners,
+        csv_only=("unit",),
+        groups={
+            count: tuple(column for column in resting if column in columns)
+            for count, resting in RESTING.items()
+            if count in columns
+        },
+        sums=(),
+        hidden={cell: rule for cell, rule in safe.hidden.items() if cell[1] in columns},
     )
 
 

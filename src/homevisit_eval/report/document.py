@@ -23,6 +23,7 @@ from homevisit_eval.report.sections import (
     full_results_section,
     glossary_section,
     limitations_section,
+    not_computed_box,
     provenance_section,
     students_section,
 )
@@ -34,6 +35,7 @@ from homevisit_eval.table import SYNTHETIC, Table
 if TYPE_CHECKING:
     from homevisit_eval.effects import Effect
     from homevisit_eval.evaluation import Answer, Evaluation
+    from homevisit_eval.matching import MatchedSample
 
 __all__ = ["Report", "build_report"]
 
@@ -171,7 +173,6 @@ def _sections(
     every: Sequence[Table],
 ) -> list[str]:
     formulas = {effect.outcome.label: effect.formula for effect in effects}
-    sentences = _not_computed(evaluation)
     checksum, synthetic = design_checksum(evaluation.design), evaluation.synthetic
     return [
         findings_section(effects, study.findings, study.impacts),
@@ -179,8 +180,8 @@ def _sections(
         comparison_section(parts),
         baseline_section(parts),
         full_results_section(study.estimates, study.grid, formulas),
-        limitations_section(),
-        data_section(study.variables, study.decisions, study.counts, sentences),
+        limitations_section(effects, evaluation.design),
+        data_section(study.variables, study.decisions, study.counts),
         glossary_section(),
         provenance_section(study.files, every, version("homevisit-eval"), checksum, synthetic),
     ]
@@ -212,12 +213,16 @@ def _parts(answer: Answer, number: int) -> AnswerParts:
         balance=tables.balance_before_and_after(first, f"A9{suffix}"),
         love_plot=_drawn(
             f"FA1{suffix}",
-            "Standardized differences before and after matching",
+            f"Standardized differences before {_and_after(matched)}",
             figures.love_plot(first),
             figures.love_plot_alt_text(first),
             synthetic,
         ),
     )
+
+
+def _and_after(matched: MatchedSample) -> str:
+    return "and after matching" if matched.matches.estimand.by_matching else "the visit"
 
 
 def _drawn(name: str, title: str, figure: Figure, alt: str, synthetic: bool) -> ReportFigure:
@@ -246,7 +251,8 @@ def _header(evaluation: Evaluation) -> str:
     return (
         f'<p class="kicker">Evaluation of home visits{where}</p>\n<h1>{escape(design.title)}</h1>\n'
         f"<p>School years {escape(years)}, {escape(grades)}. Visited students are compared with "
-        f"matched students who were not visited before the school year.</p>\n{banner}"
+        f"students who were not visited before the school year.</p>\n{banner}"
+        f"{not_computed_box(_not_computed(evaluation))}"
     )
 
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from homevisit_eval.report.page import ReportFigure, figure_html, paragraph, section, table_html
 from homevisit_eval.report.words import (
+    Verdict,
     impact_sentence,
     in_sentence,
     interval_text,
-    listed,
     outcome_unit,
+    reservation,
     verdict,
 )
+from homevisit_eval.sample.labels import listed
 from homevisit_eval.table import Table, format_value
 
 if TYPE_CHECKING:
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["findings_section", "summary_text"]
 
-VERDICT_WORDS = {
+VERDICT_WORDS: dict[Verdict, tuple[str, str]] = {
     "clear, favorable": ("good", "● Clear difference, good for students"),
     "clear, unfavorable": ("bad", "◆ Clear difference, bad for students"),
     "no clear difference": ("", "○ No clear difference"),
+    "not to be relied on": ("flagged", "△ Not to be relied on"),
 }
 TOO_FEW = "Not shown: it rests on too few students."
 
@@ -61,8 +64,8 @@ def findings_section(effects: Sequence[Effect], table: Table, figure: ReportFigu
             "outcomes were tested.",
         ),
         paragraph(
-            "The comparison is between matched groups and not a randomized trial: differences "
-            "before the visit that no file records may be part of what is shown."
+            "This is not a randomized trial: differences between the groups before the visit "
+            "that no file records may be part of what is shown."
         ),
         "</div>",
         "</div>",
@@ -85,23 +88,31 @@ def summary_text(effects: Sequence[Effect], table: Table) -> str:
 
 def _lead(effects: Sequence[Effect], hidden: Sequence[bool]) -> str:
     seen = [effect for effect, is_hidden in zip(effects, hidden, strict=True) if not is_hidden]
-    good, bad, unclear = (
-        [_named(one) for one in seen if verdict(one) == key] for key in VERDICT_WORDS
+    good, bad, unclear, flagged = (
+        [one for one in seen if verdict(one) == key] for key in VERDICT_WORDS
     )
+    similar = "similar " if all(one.estimand.by_matching for one in effects) else ""
     sentences = [
-        "Visited students are compared with similar students who were not visited before that "
+        f"Visited students are compared with {similar}students who were not visited before that "
         "school year."
     ]
     if good:
-        sentences.append(f"The visited did clearly better in {listed(good)}.")
+        sentences.append(f"The visited did clearly better in {_named(good)}.")
     if bad:
-        sentences.append(f"The visited did clearly worse in {listed(bad)}.")
+        sentences.append(f"The visited did clearly worse in {_named(bad)}.")
     if unclear:
-        sentences.append(f"There was no clear difference in {listed(unclear)}.")
+        sentences.append(f"There was no clear difference in {_named(unclear)}.")
+    if flagged:
+        names = listed([in_sentence(one.outcome.label) for one in flagged])
+        sentences.append(f"What was found for {names} is not to be relied on.")
     return " ".join(sentences)
 
 
-def _named(effect: Effect) -> str:
+def _named(effects: Sequence[Effect]) -> str:
+    return listed([_with_difference(effect) for effect in effects])
+
+
+def _with_difference(effect: Effect) -> str:
     difference = format_value(effect.estimate, "effect", outcome_unit(effect.outcome))
     unit = "percentage points" if difference.endswith(" pp") else effect.outcome.unit
     return f"{in_sentence(effect.outcome.label)} ({difference.removesuffix(' pp')} {unit})"
@@ -120,10 +131,12 @@ def _card(effect: Effect, hidden: bool) -> str:
         for mean in (effect.adjusted_mean_visited, effect.adjusted_mean_comparison)
     )
     level = f"{effect.confidence_level * 100:g}% interval"
+    reason = reservation(effect)
+    because = f": {reason}" if reason else ""
     return (
         f'<article class="card {css}">\n<h3>{escape(effect.outcome.label)}</h3>\n'
         f'<p class="big">{number} <small>{escape(printed)}</small></p>\n'
-        f'<p class="verdict">{words}</p>\n'
+        f'<p class="verdict">{words}{because}</p>\n'
         f"<dl><dt>Visited</dt><dd>{visited}</dd><dt>Comparison</dt><dd>{comparison}</dd></dl>\n"
         f"<p>{level}: {escape(interval_text(effect))}.</p>\n</article>"
     )

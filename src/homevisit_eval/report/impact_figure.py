@@ -38,6 +38,7 @@ MARKS: dict[Verdict, tuple[str, str, str, str]] = {
     "clear, favorable": ("o", BLUE, BLUE, "Clear, good for students"),
     "clear, unfavorable": ("D", ORANGE, ORANGE, "Clear, bad for students"),
     "no clear difference": ("o", GRAY, "white", "No clear difference"),
+    "not to be relied on": ("^", GRAY, "white", "Not to be relied on"),
 }
 ROW_HEIGHT = 0.52
 PANEL_EXTRA = 0.72
@@ -119,7 +120,7 @@ def impacts_alt_text(effects: Sequence[Effect]) -> str:
         for bar in bars
     ]
     return (
-        "Differences between visited and matched comparison students with confidence intervals. "
+        "Differences between visited and comparison students with confidence intervals. "
         f"{'. '.join(parts)}."
     )
 

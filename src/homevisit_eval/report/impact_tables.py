@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from homevisit_eval.disclosure import suppress_small_counts
+from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.report.words import impact_sentence, outcome_unit, verdict
+from homevisit_eval.report.effect_notes import NOTES_BETWEEN, effect_notes, with_effect_notes
+from homevisit_eval.report.words import CLUSTER_WORDS, impact_sentence, outcome_unit, verdict
 from homevisit_eval.table import Kind, Table
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ KINDS: Mapping[str, Kind] = {
     "sd_visited": "spread",
     "sd_comparison": "spread",
     "estimate": "effect",
+    "estimate_interacted": "effect",
     "std_error": "spread",
     "df": "number",
     "t": "number",
@@ -57,6 +59,7 @@ KINDS: Mapping[str, Kind] = {
     "df_convention": "text",
     "formula": "text",
     "sentence": "text",
+    "notes": "text",
 }
 
 LABELS: Mapping[str, str] = {
@@ -70,6 +73,7 @@ LABELS: Mapping[str, str] = {
     "sd_visited": "Visited",
     "sd_comparison": "Comparison",
     "estimate": "Difference",
+    "estimate_interacted": "ATT by interacted regression",
     "std_error": "Standard error",
     "ci_low": "from",
     "ci_high": "to",
@@ -92,39 +96,37 @@ LABELS: Mapping[str, str] = {
 
 RESTING = (
     "adjusted_mean_visited", "adjusted_mean_comparison", "mean_visited", "mean_comparison",
-    "sd_visited", "sd_comparison", "estimate", "std_error", "df", "t", "ci_low", "ci_high",
-    "p_value", "p_value_adjusted", "effect_size", "improvement_index", "verdict", "sentence",
+    "sd_visited", "sd_comparison", "estimate", "estimate_interacted", "std_error", "df", "t",
+    "ci_low", "ci_high", "p_value", "p_value_adjusted", "effect_size", "improvement_index",
+    "verdict", "sentence", "notes",
 )  # fmt: skip
+
+OWN = ("adjusted_mean_visited", "mean_visited", "sd_visited", "mean_comparison", "sd_comparison")
+"""What rests on one group only, that of its name."""
 
 KEY_COLUMNS = (
     "outcome", "question", "unit", "estimand", "adjusted_mean_visited",
     "adjusted_mean_comparison", "estimate", "ci_low", "ci_high", "p_value", "p_value_adjusted",
     "effect_size", "n_visited", "n_comparison", "students_visited", "students_comparison",
-    "confidence_level", "verdict", "sentence",
+    "confidence_level", "verdict", "sentence", "notes",
 )  # fmt: skip
 
 FULL_COLUMNS = (
     "outcome", "question", "unit", "role", "domain", "estimand", "estimate", "std_error", "df",
-    "t", "ci_low", "ci_high", "p_value", "p_value_adjusted", "mean_visited", "mean_comparison",
-    "sd_visited", "sd_comparison", "effect_size", "effect_size_kind", "improvement_index",
-    "n_visited", "n_comparison", "students_visited", "students_comparison", "clusters",
-    "clusters_visited", "clusters_comparison", "parameters", "confidence_level", "covariance",
-    "cluster", "df_convention", "formula",
+    "t", "ci_low", "ci_high", "p_value", "p_value_adjusted", "estimate_interacted",
+    "mean_visited", "mean_comparison", "sd_visited", "sd_comparison", "effect_size",
+    "effect_size_kind", "improvement_index", "n_visited", "n_comparison", "students_visited",
+    "students_comparison", "clusters", "clusters_visited", "clusters_comparison", "parameters",
+    "confidence_level", "covariance", "cluster", "df_convention", "formula", "notes",
 )  # fmt: skip
 
 GRID_COLUMNS = (
     "variation", "outcome", "question", "unit", "estimand", "estimate", "ci_low", "ci_high",
-    "p_value", "effect_size", "n_visited", "n_comparison", "clusters", "df", "confidence_level",
-    "covariance", "cluster", "df_convention", "formula",
+    "p_value", "estimate_interacted", "effect_size", "n_visited", "n_comparison", "clusters", "df",
+    "confidence_level", "covariance", "cluster", "df_convention", "formula", "notes",
 )  # fmt: skip
 
 MAIN_ANALYSIS = "Main analysis"
-
-CLUSTER_WORDS = {
-    "school_id": "school",
-    "matched_set": "matched set",
-    "student_id": "student",
-}
 
 
 def impacts(effects: Sequence[Effect], name: str = "T1") -> Table:
@@ -152,7 +154,7 @@ def impacts(effects: Sequence[Effect], name: str = "T1") -> Table:
         effects,
         KEY_COLUMNS,
         name=name,
-        title="Visited students and matched comparison students",
+        title=_title(effects),
         section="question",
         detail="sentence",
         csv_only=(
@@ -162,6 +164,7 @@ def impacts(effects: Sequence[Effect], name: str = "T1") -> Table:
             "students_comparison",
             "confidence_level",
             "verdict",
+            "notes",
         ),
         spanners=(
             ("Adjusted mean", ("adjusted_mean_visited", "adjusted_mean_comparison")),
@@ -204,6 +207,7 @@ def full_estimates(effects: Sequence[Effect], name: str = "B1") -> Table:
             "cluster",
             "df_convention",
             "formula",
+            "notes",
         ),
         spanners=(
             (f"{level} interval", ("ci_low", "ci_high")),
@@ -216,7 +220,8 @@ def full_estimates(effects: Sequence[Effect], name: str = "B1") -> Table:
         notes=(
             *_convention_notes(effects),
             "K counts the fitted parameters, absorbed cells included. Improvement index: change "
-            "in percentile rank of the average comparison student.",
+            "in percentile rank of the average comparison student; positive is favorable. The "
+            "sign of the effect size is that of the difference.",
         ),
     )
 
@@ -260,6 +265,7 @@ def sensitivity_grid(
             "cluster",
             "df_convention",
             "formula",
+            "notes",
         ),
         spanners=(
             (f"{level} interval", ("ci_low", "ci_high")),
@@ -269,9 +275,17 @@ def sensitivity_grid(
             "Sensitivity rows belong to no family of adjusted p values; p is unadjusted in "
             "every row.",
             "ATT: the average effect on the visited students.",
+            "Notes of the main analysis stand below table B1; those of other rows follow where "
+            "they differ.",
         ),
         labels={"clusters": "Clusters (G)"},
+        said=frozenset(note for main in effects for note in effect_notes(main)),
     )
+
+
+def _title(effects: Sequence[Effect]) -> str:
+    matched = all(effect.estimand.by_matching for effect in effects)
+    return f"Visited students and {'matched ' if matched else ''}comparison students"
 
 
 def _same_outcome(main: Effect, other: Effect) -> bool:
@@ -290,13 +304,14 @@ def _effect_table(
     notes: tuple[str, ...],
     detail: str = "",
     labels: Mapping[str, str] | None = None,
+    said: frozenset[str] = frozenset(),
 ) -> Table:
     frame = pd.DataFrame(
         {column: [_value(effect, column) for effect in effects] for column in columns}
     )
     resting = tuple(column for column in RESTING if column in columns)
     counts = [column for column in columns if KINDS[column] == "count"]
-    return suppress_small_counts(
+    safe = suppress_small_counts(
         Table(
             name=name,
             title=title,
@@ -311,9 +326,23 @@ def _effect_table(
             section=section,
             detail=detail,
             csv_only=csv_only,
-            groups=dict.fromkeys(counts, resting),
+            groups={
+                count: tuple(column for column in resting if _rests_on(column, count))
+                for count in counts
+            },
         )
     )
+    wholes = {
+        column: [getattr(effect, f"matched_{column.removeprefix('n_')}") for effect in effects]
+        for column in counts
+    }
+    safe = round_where_few_are_lost(safe, wholes)
+    return with_effect_notes(safe, effects, said)
+
+
+def _rests_on(column: str, count: str) -> bool:
+    """Say whether a column rests on the students of a count: those of its own group, or all."""
+    return column not in OWN or column.rpartition("_")[2] == count.rpartition("_")[2]
 
 
 def _value(effect: Effect, column: str) -> Any:
@@ -327,6 +356,7 @@ def _value(effect: Effect, column: str) -> Any:
         "estimand": lambda one: str(one.estimand),
         "verdict": verdict,
         "sentence": impact_sentence,
+        "notes": lambda one: NOTES_BETWEEN.join(effect_notes(one)),
     }
     return made[column](effect) if column in made else getattr(effect, column)
 
@@ -349,7 +379,7 @@ def _distinct_notes(effects: Sequence[Effect]) -> tuple[str, ...]:
 def _convention_notes(effects: Sequence[Effect]) -> tuple[str, ...]:
     notes = []
     for effect in effects:
-        cluster = CLUSTER_WORDS.get(effect.cluster, effect.cluster)
+        cluster = CLUSTER_WORDS.get(effect.cluster, (effect.cluster,))[0]
         notes.append(
             f"Standard errors: {effect.covariance}, clustered by {cluster}; degrees of freedom: "
             f"{effect.df_convention}. Whose effect: {effect.estimand}."

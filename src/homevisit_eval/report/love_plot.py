@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
 
 from homevisit_eval.report.balance_tables import balance_before_and_after
 from homevisit_eval.report.drawing import (
@@ -21,6 +22,8 @@ from homevisit_eval.report.drawing import (
     finish,
     new_axes,
 )
+from homevisit_eval.report.words import in_sentence
+from homevisit_eval.sample.labels import listed
 
 if TYPE_CHECKING:
     from homevisit_eval.balance import Balance
@@ -31,14 +34,17 @@ SATISFIED = 0.05
 ADJUSTABLE = 0.25
 ROW_HEIGHT = 0.28
 AROUND = 1.5
+ROOM = 1.04
 LONGEST_LABEL = 30
+Floats = NDArray[np.float64]
 YEAR_BEFORE = ", year before"
 
 
 def love_plot(balance: Balance, ax: Axes | None = None) -> Figure:
     """Draw the standardized difference of each baseline characteristic before and after matching.
 
-    Characteristics that rest on too few students are left out.
+    Characteristics whose differences are not shown in A9 are left out. An infinite difference
+    (all visited had one value) stands as an arrow at the edge, and its label says so.
 
     Parameters
     ----------
@@ -69,7 +75,16 @@ def love_plot_alt_text(balance: Balance) -> str:
     """Return what figure FA1 shows, in words."""
     rows = _rows(balance)
     if rows.empty:
-        return "Standardized differences: none can be shown, because too few students were matched."
+        return (
+            "Standardized differences: none can be shown, because too few students were matched or "
+            "the visited had one value each."
+        )
+    infinite = np.isinf(rows[["smd_before", "smd_after"]].to_numpy(dtype=float)).any(axis=1)
+    without = listed([in_sentence(str(name)) for name in rows.loc[infinite, "characteristic"]])
+    rest = f" It is infinite, because all visited had one value, for: {without}." * bool(without)
+    rows = rows.loc[~infinite]
+    if rows.empty:
+        return f"Standardized differences: none is finite.{rest}"
     after, before = rows["smd_after"].abs(), rows["smd_before"].abs()
     within = int((after <= ADJUSTABLE).sum())
     worst = str(rows["characteristic"].iloc[int(after.to_numpy().argmax())])
@@ -77,14 +92,14 @@ def love_plot_alt_text(balance: Balance) -> str:
         f"Standardized differences of {len(rows)} baseline characteristics between visited and "
         f"comparison students. Before matching the largest is {before.max():.2f} in absolute "
         f"value; after matching it is {after.max():.2f} ({worst}), and {within} "
-        f"of {len(rows)} are within 0.25."
+        f"of {len(rows)} are within 0.25.{rest}"
     )
 
 
 def _rows(balance: Balance) -> pd.DataFrame:
     frame = balance_before_and_after(balance).frame
     numbers = frame[["smd_before", "smd_after"]].to_numpy(dtype=float)
-    seen: pd.DataFrame = frame.loc[np.isfinite(numbers).all(axis=1)].reset_index(drop=True)
+    seen: pd.DataFrame = frame.loc[~np.isnan(numbers).any(axis=1)].reset_index(drop=True)
     return seen
 
 
@@ -94,23 +109,41 @@ def _draw(ax: Axes, rows: pd.DataFrame) -> None:
     ax.axvline(0, color=MUTED, linewidth=1, zorder=1)
     for limit in (-ADJUSTABLE, ADJUSTABLE):
         ax.axvline(limit, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-    ax.hlines(place, rows["smd_before"], rows["smd_after"], color=LIGHT, linewidth=1.2, zorder=1)
-    ax.plot(rows["smd_before"], place, "D", color=ORANGE, markerfacecolor="white", markersize=5,
-            markeredgewidth=1.4, linestyle="none", label="Before matching")  # fmt: skip
-    ax.plot(rows["smd_after"], place, "o", color=BLUE, markersize=5.5, linestyle="none",
-            label="After matching")  # fmt: skip
-    widest = max(0.3, float(rows[["smd_before", "smd_after"]].abs().to_numpy().max(initial=0)))
-    ax.set_xlim(-widest * 1.08, widest * 1.08)
+    sizes = rows[["smd_before", "smd_after"]].to_numpy(dtype=float)
+    edge = 1.08 * max(0.3, float(np.abs(sizes[np.isfinite(sizes)]).max(initial=0)))
+    before, after = np.clip(sizes, -edge, edge).T
+    ax.hlines(place, before, after, color=LIGHT, linewidth=1.2, zorder=1)
+    _mark(ax, before, place, edge, "D", label="Before matching", color=ORANGE,
+          face="white", size=5)  # fmt: skip
+    _mark(ax, after, place, edge, "o", label="After matching", color=BLUE, face=BLUE, size=5.5)
+    ax.set_xlim(-edge * ROOM, edge * ROOM)
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_yticks(place, [_short(str(label)) for label in rows["characteristic"]])
-
+    labels = [
+        str(label).removesuffix(YEAR_BEFORE) + " (infinite)" * bool(np.isinf(pair).any())
+        for label, pair in zip(rows["characteristic"], sizes, strict=True)
+    ]
+    ax.set_yticks(place, [_short(label) for label in labels])
     ax.tick_params(axis="both", length=0, labelcolor=INK)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}".replace("-", "−")))
     ax.set_xlabel("Visited less comparison, in standard deviations", loc="right")
 
 
+def _mark(
+    ax: Axes, x: Floats, y: NDArray[np.intp], edge: float, marker: str,
+    *, label: str, color: str, face: str, size: float,
+) -> None:  # fmt: skip
+    """Draw the marks of one time; those at the edge are arrows that point beyond it."""
+    for name, symbol, where in (
+        (label, marker, np.abs(x) < edge), ("", ">", x >= edge), ("", "<", x <= -edge)
+    ):  # fmt: skip
+        if name or where.any():
+            ax.plot(
+                x[where], y[where], symbol, color=color, markerfacecolor=face, markersize=size,
+                markeredgewidth=1.4, linestyle="none", label=name or "_", clip_on=bool(name),
+            )  # fmt: skip
+
+
 def _short(label: str) -> str:
-    label = label.removesuffix(YEAR_BEFORE)
     if len(label) <= LONGEST_LABEL:
         return label
     cut = label.rfind(" ", 0, LONGEST_LABEL)

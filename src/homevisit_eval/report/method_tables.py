@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from homevisit_eval.design import MatchingMethod, NearestNeighbor, NoMatching, StudyDesign
-from homevisit_eval.disclosure import suppress_small_counts
-from homevisit_eval.report.words import in_sentence, listed, outcome_unit
-from homevisit_eval.sample.labels import school_years_text
-from homevisit_eval.table import Sum, Table, format_value
+from homevisit_eval.design import (
+    MatchingMethod,
+    Measurement,
+    NearestNeighbor,
+    NoMatching,
+    StudyDesign,
+)
+from homevisit_eval.design.study import PartialDay
+from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, suppress_small_counts
+from homevisit_eval.report.words import in_sentence, outcome_unit, reader_words
+from homevisit_eval.sample.labels import listed, school_years_text
+from homevisit_eval.table import HIDDEN, Sum, Table, format_value
 
 if TYPE_CHECKING:
     from homevisit_eval.evaluation import Evaluation
@@ -49,10 +56,10 @@ SCHOOL_WORDS: Mapping[str, str] = {
     "same_school": "students of the visited student's school",
     "outside_program": "students of schools that take part in none of these programs that year",
 }
-TIE_WORDS: Mapping[str, str] = {
-    "row": "scores are rounded to 12 decimals and equal ones are ordered by a fixed key, so the "
-    "order of rows does not matter",
-    "matchit": "as R MatchIt 4.7.2 orders them, which depends on the order of rows",
+DAY_WORDS: Mapping[PartialDay, str] = {
+    "fraction": "a partial day counts as the fraction that was missed",
+    "absent_if_over": "a day of which more than {threshold:.0%} was missed counts as absent, any "
+    "other as present",
 }
 
 
@@ -105,15 +112,10 @@ def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
         ("Comparison pool", f"{POOL_WORDS[question.pool]}; "
          f"{SCHOOL_WORDS[question.comparison_schools]}"),
     ]  # fmt: skip
-    if isinstance(method, NearestNeighbor):
-        rows.append(("Equal distances", TIE_WORDS[method.ties]))
     rows += _covariate_rows(matched)
     rows += _model_rows(matched)
-    rows += [
-        (f"Audit: {key.replace('_', ' ')}", _audit_text(value))
-        for key, value in matched.matches.audit.items()
-        if isinstance(value, str)
-    ]
+    if isinstance(method, NearestNeighbor):
+        rows += _run_rows(matched)
     rows += [("Note", note) for note in matched.sample.notes]
     return suppress_small_counts(
         Table(
@@ -278,24 +280,68 @@ def _model_rows(matched: MatchedSample) -> list[tuple[str, str]]:
     return rows
 
 
-def _audit_text(value: float | str) -> str:
-    return value if isinstance(value, str) else format_value(value, "number", digits=4)
+def _run_rows(matched: MatchedSample) -> list[tuple[str, str]]:
+    """Return the facts of the run; students matched and not matched stand in the flow (F1)."""
+    audit = matched.matches.audit
+    mean, largest = (
+        format_value(audit[name], "number", digits=4)
+        for name in ("mean_distance", "largest_distance")
+    )
+    rows = [
+        ("Order of matching", str(audit["order_rule"])),
+        ("Distance of matched pairs", f"mean {mean}, largest {largest}"),
+        ("Student-years with an equal score", shown_count(int(audit["tied_scores"]))),
+        ("Pairs that the other rule for ties would change",
+         shown_count(int(audit["pairs_under_other_tie_rule"]))),
+        ("Cells of what must be equal", f"{audit['exact_strata']:,}, of which "
+         f"{audit['exact_strata_without_comparison']:,} without comparison students"),
+        ("Student-years without a counterpart", _off_support(matched)),
+    ]  # fmt: skip
+    notes = reader_words(str(audit["notes"]), matched.sample.design)
+    return [*rows, ("Propensity models, notes", notes)] if notes else rows
+
+
+def _off_support(matched: MatchedSample) -> str:
+    """Return how many had no counterpart, unless a count of few others follows from it."""
+    audit, reasons = matched.matches.audit, matched.matches.unmatched["reason"]
+    visited, comparison = (
+        int(audit[f"{group}_off_support"]) for group in ("treated", "comparison")
+    )
+    others = matched.sample.n_comparison - matched.n_comparison - comparison
+    few = range(1, SMALLEST_COUNT_SHOWN)
+    follows = visited > 0 and any(count in few for count in reasons.value_counts())
+    shown = (
+        HIDDEN if follows else shown_count(visited),
+        HIDDEN if others in few else shown_count(comparison),
+    )
+    return f"{shown[0]} visited, {shown[1]} comparison"
 
 
 def _measurement_notes(design: StudyDesign) -> tuple[str, ...]:
     rules = design.measurement
     years = school_years_text(design.school_years)
-    day = {
-        "fraction": "a partial day counts as the fraction that was missed",
-        "absent_if_over": "a day of which more than "
-        f"{rules.partial_day_threshold:.0%} was missed counts as absent, any other as present",
-    }
     limit = "or more" if rules.chronic_absence_inclusive else "is exceeded"
     return (
         f"School years {years}.",
         "Attendance rate: 1 less days absent over days enrolled, where days enrolled are the "
         "instructional days of the school's calendar within the student's enrollment; "
-        f"{day[rules.partial_day]}. Tardiness is not absence.",
+        f"{_day_rules(rules)}. Tardiness is not absence.",
         f"Chronic absence: {rules.chronic_absence_threshold:.0%} of enrolled days {limit}. "
         f"Any incident: the student took part as {listed(rules.incident_roles)}.",
+    )
+
+
+def _day_rules(rules: Measurement) -> str:
+    """Return how partial days count, with the school years in which they count otherwise."""
+    words = {
+        rule: text.format(threshold=rules.partial_day_threshold) for rule, text in DAY_WORDS.items()
+    }
+    exceptions = [
+        (rule, school_years_text(year for year, said in rules.partial_day_by_year if said == rule))
+        for rule in words
+        if rule != rules.partial_day
+    ]
+    return "; ".join(
+        [words[rules.partial_day]]
+        + [f"in {years}, {words[rule]}" for rule, years in exceptions if years]
     )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from homevisit_eval.disclosure import suppress_small_counts
-from homevisit_eval.report.words import grade_text
-from homevisit_eval.sample.labels import school_year_text
-from homevisit_eval.table import Kind, Sum, Table
+from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, suppress_small_counts
+from homevisit_eval.effect_sizes import weighted_mean
+from homevisit_eval.report.words import reader_words
+from homevisit_eval.sample.labels import grades_text, school_year_text
+from homevisit_eval.table import Kind, Sum, Table, format_value
 
 if TYPE_CHECKING:
     from homevisit_eval.effects import Effect
@@ -31,6 +32,7 @@ class FlowLine:
     """One line of the printed flow, from enrollment to an observed outcome."""
 
     line: Line
+    name: str
     label: str
     visited: int
     comparison: int
@@ -40,12 +42,12 @@ class FlowLine:
 
     @property
     def attrition_visited(self) -> float | None:
-        """Share of the matched visited without the outcome; None on other lines."""
+        """Share of the compared visited without the outcome; None on other lines."""
         return self._share(self.visited, self.of_visited)
 
     @property
     def attrition_comparison(self) -> float | None:
-        """Share of the matched comparison students without the outcome; None on other lines."""
+        """Share of the comparison students without the outcome; None on other lines."""
         return self._share(self.comparison, self.of_comparison)
 
     def _share(self, count: int, among: int) -> float | None:
@@ -70,7 +72,7 @@ def sample_counts(matched: MatchedSample, name: str = "T2") -> Table:
     for year, of_year in used.groupby("school_year", observed=True, sort=True):
         heading, first = school_year_text(int(str(year))), len(rows)
         for grade, cell in of_year.groupby("grade", observed=True, sort=True):
-            rows.append((heading, grade_text(int(str(grade))), *_by_group(cell)))
+            rows.append((heading, grades_text([int(str(grade))]).capitalize(), *_by_group(cell)))
         for column in ("visited", "comparison"):
             parts = tuple((row, column) for row in range(first, len(rows)))
             sums.append(Sum(parts, (len(rows), column)))
@@ -116,15 +118,15 @@ def sample_flow(matched: MatchedSample, effects: Sequence[Effect] = (), name: st
     """
     lines = [*_candidate_lines(matched), *_matching_lines(matched)]
     lines += _outcome_lines(matched, effects)
-    columns = ["label", "line", *FLOW_GROUPS, "attrition_visited", "attrition_comparison"]
+    columns = ["label", "line", "name", *FLOW_GROUPS, "attrition_visited", "attrition_comparison"]
     frame = pd.DataFrame(
         [[getattr(one, name) for name in columns] for one in lines], columns=columns
     )
     shares = ["attrition_visited", "attrition_comparison"]
     frame[shares] = frame[shares].astype(float)
-    kinds: dict[str, Kind] = {"label": "text", "line": "text"}
+    kinds: dict[str, Kind] = {"label": "text", "line": "text", "name": "text"}
     kinds |= dict.fromkeys(FLOW_GROUPS, "count")
-    kinds |= dict.fromkeys(shares, "share")
+    kinds |= dict.fromkeys(shares, "rate")
     return suppress_small_counts(
         Table(
             name=name,
@@ -140,12 +142,13 @@ def sample_flow(matched: MatchedSample, effects: Sequence[Effect] = (), name: st
                 "Counts are student-years. Lines that begin with “–” are those who leave; each "
                 "other count is the one before it less those who leave between.",
                 "Neither: visited only under a program or in a mode that this question leaves out.",
-                "Attrition: share of the matched whose outcome was not observed.",
+                "Attrition: share of the compared whose outcome was not observed.",
+                *_enrollment_notes(matched),
             ),
             synthetic=matched.sample.synthetic,
             population=matched.sample.question.label,
             spanners=(("Student-years", FLOW_GROUPS), ("Attrition", tuple(shares))),
-            csv_only=("line",),
+            csv_only=("line", "name"),
             groups={"visited": ("attrition_visited",), "comparison": ("attrition_comparison",)},
             sums=_flow_sums(lines),
             kept=_kept_cells(lines),
@@ -162,6 +165,7 @@ def _candidate_lines(matched: MatchedSample) -> list[FlowLine]:
     return [
         FlowLine(
             step.kind,
+            step.name,
             step.label if step.kind == "remaining" else f"– {step.label}",
             step.visited,
             step.comparison,
@@ -180,27 +184,52 @@ def _matching_lines(matched: MatchedSample) -> list[FlowLine]:
     if not lost_visited and not lost_comparison:
         return []
     lines = [
-        FlowLine("excluded", f"– Without a match: {reason}", int(count), 0)
+        FlowLine(
+            "excluded",
+            "without_match",
+            f"– Without a match: {reader_words(str(reason), sample.design)}",
+            int(count),
+            0,
+        )
         for reason, count in matched.matches.unmatched["reason"].value_counts().sort_index().items()
     ]
     return [
         *lines,
-        FlowLine("excluded", "– Not chosen as a match", 0, lost_comparison),
-        FlowLine("remaining", "Matched", matched.n_visited, matched.n_comparison),
+        FlowLine("excluded", "not_chosen", "– Not chosen as a match", 0, lost_comparison),
+        FlowLine("remaining", "matched", "Matched", matched.n_visited, matched.n_comparison),
     ]
 
 
 def _outcome_lines(matched: MatchedSample, effects: Sequence[Effect]) -> list[FlowLine]:
     lines = []
     for effect in effects:
+        name = effect.outcome.name
         label, among = effect.outcome.label, (matched.n_visited, matched.n_comparison)
         seen = (effect.n_visited, effect.n_comparison)
         unseen = (among[0] - seen[0], among[1] - seen[1])
         lines += [
-            FlowLine("not observed", f"– {label} not observed", *unseen, 0, *among),
-            FlowLine("observed", f"{label} observed", *seen),
+            FlowLine("not observed", name, f"– {label} not observed", *unseen, 0, *among),
+            FlowLine("observed", name, f"{label} observed", *seen),
         ]
     return lines
+
+
+def _enrollment_notes(matched: MatchedSample) -> list[str]:
+    """Return the mean days enrolled by group: who leaves early has less time for anything."""
+    weights = matched.matches.weights.to_numpy(dtype=float)
+    days = matched.sample.outcomes["days_enrolled"].to_numpy(dtype=float)
+    visited = matched.sample.baseline["visited"].to_numpy() == 1
+    groups = [group & (weights > 0) for group in (visited, ~visited)]
+    if any(group.sum() < SMALLEST_COUNT_SHOWN for group in groups):
+        return []
+    means = [
+        format_value(weighted_mean(days[group], weights[group]), "number", digits=1)
+        for group in groups
+    ]
+    return [
+        f"Mean days enrolled in the outcome year of the compared: visited {means[0]}, "
+        f"comparison {means[1]}."
+    ]
 
 
 def _flow_sums(lines: Sequence[FlowLine]) -> tuple[Sum, ...]:

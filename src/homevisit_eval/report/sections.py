@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from homevisit_eval.disclosure import hidden_cells
+from homevisit_eval.effect_sizes import ADJUSTABLE_UP_TO, SATISFIED_UP_TO
 from homevisit_eval.report.method_tables import read_aloud
 from homevisit_eval.report.page import (
     ReportFigure,
@@ -17,11 +18,14 @@ from homevisit_eval.report.page import (
     section,
     table_html,
 )
-from homevisit_eval.report.wording import GLOSSARY, LIMITATIONS
-from homevisit_eval.report.words import in_sentence, listed
+from homevisit_eval.report.wording import GLOSSARY, limitations
+from homevisit_eval.report.words import in_sentence
+from homevisit_eval.sample.labels import listed
 from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
+    from homevisit_eval.design import StudyDesign
+    from homevisit_eval.effects import Effect
     from homevisit_eval.evaluation import Answer
 
 __all__ = [
@@ -32,11 +36,10 @@ __all__ = [
     "full_results_section",
     "glossary_section",
     "limitations_section",
+    "not_computed_box",
     "provenance_section",
     "students_section",
 ]
-
-PROPENSITY_LABEL = "Linear propensity score"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,14 +92,18 @@ def comparison_section(parts: Sequence[AnswerParts]) -> str:
     first, *others = parts
     matched = first.answer.matched
     assert matched is not None
+    whom = (
+        "the visited students who were matched"
+        if matched.matches.estimand.by_matching
+        else "the visited students with a complete baseline"
+    )
     return section(
         "comparison",
         "How the comparison group was made",
         paragraph(read_aloud(matched.matches.method)),
         paragraph(
             "Then a regression compares the outcomes of the two groups and adjusts for what "
-            "differences in their baseline remain. The result describes the visited students who "
-            "were matched."
+            f"differences in their baseline remain. The result describes {whom}."
         ),
         folded("Specification in full", table_html(first.matching)),
         *(
@@ -116,10 +123,9 @@ def baseline_section(parts: Sequence[AnswerParts]) -> str:
         "<div>",
         "<h3>How to read the figure</h3>",
         paragraph(
-            "Each line is something that was known before the visit. The open mark is the "
-            "difference between all candidates, the filled mark the difference after matching. "
-            "The gray band is a difference of at most 0.05 standard deviations; the dashed lines "
-            "are at 0.25."
+            f"Each line is something that was known before the visit. {_marks(first)} The gray "
+            f"band is a difference of at most {SATISFIED_UP_TO:.2f} standard deviations; the "
+            f"dashed lines are at {ADJUSTABLE_UP_TO:.2f}."
         ),
         "</div>",
         "</div>",
@@ -135,6 +141,16 @@ def baseline_section(parts: Sequence[AnswerParts]) -> str:
             )
         )
     return section("baseline", "Were the groups alike before the visit?", *body)
+
+
+def _marks(parts: AnswerParts) -> str:
+    matched = parts.answer.matched
+    if matched is not None and not matched.matches.estimand.by_matching:
+        return "Nobody was matched, so the open and the filled mark stand at the same place."
+    return (
+        "The open mark is the difference between all candidates, the filled mark the difference "
+        "after matching."
+    )
 
 
 def full_results_section(estimates: Table, grid: Table | None, formulas: Mapping[str, str]) -> str:
@@ -155,33 +171,39 @@ def full_results_section(estimates: Table, grid: Table | None, formulas: Mapping
         body += [
             "<h3>Other reasonable analyses</h3>",
             paragraph(
-                "Each line changes one choice of the main analysis. Findings that hold only under "
-                "one choice deserve doubt."
+                "Each line differs from the main analysis in what its name says. Findings that "
+                "hold only under one choice deserve doubt."
             ),
             table_html(grid),
         ]
     return section("results", "Full results", *body)
 
 
-def limitations_section() -> str:
+def limitations_section(effects: Sequence[Effect], design: StudyDesign) -> str:
     """Return how far the results go."""
     items = "\n".join(
-        f"<li><strong>{escape(head)}</strong> {escape(text)}</li>" for head, text in LIMITATIONS
+        f"<li><strong>{escape(head)}</strong> {escape(text)}</li>"
+        for head, text in limitations(effects, design)
     )
     return section("limits", "How far these results go", f"<ul>\n{items}\n</ul>")
 
 
-def data_section(
-    variables: Table, decisions: Table | None, counts: Table | None, sentences: Sequence[str]
-) -> str:
-    """Return what was missing, skipped and decided, and the definitions of variables (A1)."""
+def not_computed_box(sentences: Sequence[str]) -> str:
+    """Return what was missing or skipped, as a box for the top of the page; empty if nothing."""
+    if not sentences:
+        return ""
     items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return (
+        '<div class="banner missing" role="note"><strong>What could not be computed</strong>\n'
+        f"<ul>\n{items}\n</ul></div>"
+    )
+
+
+def data_section(variables: Table, decisions: Table | None, counts: Table | None) -> str:
+    """Return the definitions of variables (A1), what was decided and counted."""
     return section(
         "data",
         "About the data",
-        f"<h3>What could not be computed</h3>\n<ul>\n{items}\n</ul>"
-        if items
-        else paragraph("Every file that this study asks for was delivered."),
         folded("Outcomes and baseline covariates", table_html(variables)),
         folded("Decisions about the files, counted", table_html(decisions)) if decisions else "",
         folded("From records to student-years", table_html(counts)) if counts else "",
@@ -220,17 +242,16 @@ def provenance_section(
 
 def _flow_sentence(parts: AnswerParts) -> str:
     flow = parts.flow
-    kept = [row for row in range(len(flow.frame)) if flow.frame["line"].iloc[row] == "remaining"]
-    start, end = kept[0], kept[-1]
-    enrolled, candidates, matched = (
-        (flow.cell(row, "visited"), flow.cell(row, "comparison"))
-        for row in (start, kept[-2] if len(kept) > 1 else end, end)
-    )
+    lines = {
+        flow.cell(row, "name"): (flow.cell(row, "visited"), flow.cell(row, "comparison"))
+        for row in range(len(flow.frame))
+    }
+    enrolled, candidates = lines["enrolled"], lines["candidates"]
     text = (
         f"Of {enrolled[0]} student-years with a home visit before the school year and "
         f"{enrolled[1]} without one, {candidates[0]} and {candidates[1]} could be compared."
     )
-    if flow.frame["label"].iloc[end] == "Matched":
+    if matched := lines.get("matched"):
         text += f" Matching kept {matched[0]} visited and {matched[1]} comparison student-years."
     return text
 
@@ -247,20 +268,23 @@ def _equivalence_sentences(parts: AnswerParts) -> list[str]:
 
 
 def _equivalence_verdict(table: Table) -> str:
-    rows = table.frame[table.frame["characteristic"] != PROPENSITY_LABEL]
+    rows = table.frame[table.frame["wwc_category"].notna()]
     fine, some, bad = (
         rows.loc[rows["wwc_category"] == kind, "characteristic"].tolist()
         for kind in ("satisfied", "adjustment required", "not satisfied")
     )
     text = (
-        f"on {len(fine)} of {len(rows)} characteristics the matched groups differed by at most "
-        f"0.05 standard deviations, on {len(some)} by up to 0.25 (baseline equivalence holds with "
-        "the model's adjustment), "
+        f"on {len(fine)} of the {len(rows)} characteristics shown the groups differed by at most "
+        f"{SATISFIED_UP_TO:.2f} standard deviations, on {len(some)} by up to "
+        f"{ADJUSTABLE_UP_TO:.2f} (baseline equivalence holds with the model's adjustment), "
     )
     if not bad:
-        return f"{text}and on none by more."
+        return f"{text}and on none does it fail."
     names = listed([in_sentence(name) for name in bad])
-    return f"{text}and on {len(bad)} by more, so that it does not hold there: {names}."
+    return (
+        f"{text}and on {len(bad)} it does not hold, because they differed by more or the model "
+        f"does not adjust for the characteristic: {names}."
+    )
 
 
 def _equivalence_tables(parts: AnswerParts) -> list[str]:

@@ -29,6 +29,8 @@ header{padding:2.4rem 0 1.2rem}
 .lead{font-size:1.12rem;color:var(--ink)}
 .banner{background:var(--note);border-left:6px solid var(--note-line);padding:.8rem 1rem;
 margin:1.2rem 0 0;max-width:none}
+.banner.missing{background:var(--soft);border-left-color:var(--muted)}
+.banner.missing ul{margin:.3rem 0 0;padding-left:1.2rem}
 .banner strong{display:block;font-size:1.05rem}
 nav{border-top:1px solid var(--line);border-bottom:1px solid var(--line);padding:.8rem 0;
 font-size:.95rem}
@@ -42,6 +44,7 @@ section:last-of-type{border-bottom:0}
 margin:1.4rem 0 1.8rem}
 .card{border:1px solid var(--line);border-top:4px solid var(--muted);border-radius:4px;
 padding:1rem 1.1rem 1.1rem;background:var(--paper)}
+.card.flagged{border-style:dashed}
 .card.good{border-top-color:var(--good)}.card.bad{border-top-color:var(--bad)}
 .card h3{margin:0;font-size:1.05rem}
 .card .big{font-size:2.1rem;font-weight:650;letter-spacing:-.02em;line-height:1.15;

@@ -2,48 +2,98 @@
 
 from __future__ import annotations
 
-__all__ = ["GLOSSARY", "LIMITATIONS", "SYNTHETIC_BANNER"]
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from homevisit_eval.design import StudyDesign
+from homevisit_eval.effects.estimate import FEW_DF
+from homevisit_eval.report.words import CLUSTER_WORDS
+
+if TYPE_CHECKING:
+    from homevisit_eval.effects import Effect
+
+__all__ = ["GLOSSARY", "SYNTHETIC_BANNER", "limitations"]
 
 SYNTHETIC_BANNER = (
     "These students do not exist. The numbers show how the study works; they say nothing about "
     "any real child, school or district, and nothing about what home visits do."
 )
 
-LIMITATIONS = (
-    (
-        "This is not a randomized trial.",
-        "Teachers and families chose who was visited. Visited students are compared with similar "
-        "students, and what was recorded before the visit is adjusted for. A family's situation or "
-        "wishes are not in any file; if they led both to a visit and to better (or worse) "
-        "outcomes, the difference is not the effect of the visit.",
-    ),
-    (
-        "It speaks of the students who were matched.",
-        "Visited students for whom no similar student was found are left out. For them, and for "
-        "students of other districts or years, the difference may be another one.",
-    ),
-    (
-        "Students of one school share their circumstances.",
-        "The intervals allow for that by treating schools as the independent units. With few "
-        "schools they rest on few degrees of freedom (table B1: df), and below 4 they should not "
-        "be relied on.",
-    ),
-    (
-        "No clear difference is not proof of no difference.",
-        "The interval says which differences the data leave possible.",
-    ),
-    (
-        "Students who left the district are missing.",
-        "An outcome that was not observed is not imputed; the flow of students shows how many "
-        "these are in each group.",
-    ),
+Item = tuple[str, str]
+
+NOT_RANDOMIZED = (
+    "This is not a randomized trial.",
+    "Teachers and families chose who was visited. What was recorded before the visit is adjusted "
+    "for. A family's situation or wishes are not in any file; if they led both to a visit and to "
+    "better (or worse) outcomes, the difference is not the effect of the visit.",
 )
+OF_THE_MATCHED = (
+    "It speaks of the students who were matched.",
+    "Visited students for whom no similar student was found are left out. For them, and for "
+    "students of other districts or years, the difference may be another one.",
+)
+BY_REGRESSION = (
+    "It rests on the regression alone.",
+    "No student was matched. Where few comparison students are like the visited, the result "
+    "depends on the form of the regression. It speaks of visited students with a complete "
+    "baseline; for students of other districts or years the difference may be another one.",
+)
+UNCLEAR = (
+    "No clear difference is not proof of no difference.",
+    "The interval says which differences the data leave possible.",
+)
+
+
+def limitations(effects: Sequence[Effect], design: StudyDesign) -> list[Item]:
+    """Return how far the results go, each as a heading and a text.
+
+    Parameters
+    ----------
+    effects
+        The main estimates: their matching and their clusters decide what is said.
+    design
+        Its eligibility says which outcomes are missing.
+    """
+    matched = {effect.estimand.by_matching for effect in effects}
+    return [
+        NOT_RANDOMIZED,
+        *([OF_THE_MATCHED] if True in matched else []),
+        *([BY_REGRESSION] if False in matched else []),
+        *(_independence(cluster) for cluster in dict.fromkeys(one.cluster for one in effects)),
+        UNCLEAR,
+        (
+            "Some students were there for a part of the year.",
+            "Outcomes of attendance and discipline are missing for students who were enrolled "
+            f"fewer than {design.eligibility.min_days_enrolled} days in the outcome year, and test "
+            "scores for those who were not tested. Nothing is imputed; the flow of students shows "
+            "how many these are in each group. Students who left later are in with the days that "
+            "they were there, so the time in which something could be recorded may differ between "
+            "the groups (table F1: mean days enrolled).",
+        ),
+    ]
+
+
+def _independence(cluster: str) -> Item:
+    several = CLUSTER_WORDS.get(cluster, (cluster, cluster))[1]
+    few = (
+        f"With few {several} they rest on few degrees of freedom (table B1: df), and below "
+        f"{FEW_DF:g} they are not to be relied on."
+    )
+    if cluster == "school_id":
+        allows = f"The intervals allow for that by treating {several} as the independent units."
+    else:
+        allows = (
+            f"The intervals treat {several} as the independent units and do not allow for that, so "
+            "they may be too narrow."
+        )
+    return "Students of one school share their circumstances.", f"{allows} {few}"
+
 
 GLOSSARY = (
     (
         "Visited, comparison",
         "Visited students had a completed home visit in the summer before the school year. "
-        "Comparison students are similar students without such a visit.",
+        "Comparison students are eligible students without such a visit.",
     ),
     (
         "Adjusted mean",

@@ -3,62 +3,65 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from homevisit_eval.design import Outcome
+from homevisit_eval.design import Outcome, StudyDesign
 from homevisit_eval.design.questions import (
     BINARY_BASELINE_COLUMNS,
     CATEGORICAL_BASELINE_COLUMNS,
 )
+from homevisit_eval.effects.estimate import FEW_DF
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS, format_value
 
 if TYPE_CHECKING:
     from homevisit_eval.effects import Effect
 
 __all__ = [
+    "CLUSTER_WORDS",
     "Verdict",
     "adjusted_p",
+    "comparison_students",
     "covariate_unit",
-    "grade_text",
     "impact_sentence",
     "in_sentence",
     "interval_text",
-    "listed",
     "outcome_unit",
+    "reader_words",
+    "reservation",
     "verdict",
 ]
 
-Verdict = Literal["clear, favorable", "clear, unfavorable", "no clear difference"]
+Verdict = Literal[
+    "clear, favorable", "clear, unfavorable", "no clear difference", "not to be relied on"
+]
+
+CLUSTER_WORDS: Mapping[str, tuple[str, str]] = {
+    "school_id": ("school", "schools"),
+    "matched_set": ("matched pair", "matched pairs"),
+    "student_id": ("student", "students"),
+}
+"""What a cluster is called, one and several."""
 
 PROPER_NAMES = ("English",)
+READER_WORDS = (
+    (r"^comparison units(.*) used up$", r"all comparison students\1 already matched"),
+    (r"in the exact stratum|of the stratum", "who share what must be equal"),
+    (r"is like it: its covariates predict treatment", "is like them: their covariates predict it"),
+    (r"predict the group of", "predict who was visited of"),
+    (r"in the band\b", "in these grades"),
+    (r"\bband '([^']*)'", r"\1"),
+    (r"unit\(s\)", "student-years"),
+    (r"\bunit(s?)\b", r"student\1"),
+    (r"\btreated\b", "visited"),
+)
 FRACTION_BASELINE_COLUMNS = (
     "attendance_rate_prior",
     "school_attendance_prior",
     "school_incident_rate_prior",
     "school_at_risk_prior",
 )
-
-
-def grade_text(grade: int) -> str:
-    """Return a grade as printed.
-
-    >>> grade_text(3), grade_text(0), grade_text(-1)
-    ('Grade 3', 'Kindergarten', 'Pre-kindergarten')
-    """
-    return {-1: "Pre-kindergarten", 0: "Kindergarten"}.get(grade, f"Grade {grade}")
-
-
-def listed(words: tuple[str, ...] | list[str]) -> str:
-    """Return words as a list in a sentence, with semicolons if a word has commas of its own.
-
-    >>> listed(["a", "b", "c"]), listed(["a", "b"])
-    ('a, b and c', 'a and b')
-    """
-    if len(words) < 2:
-        return "".join(words)
-    if any("," in word for word in words):
-        return f"{'; '.join(words[:-1])}; and {words[-1]}"
-    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def in_sentence(label: str) -> str:
@@ -69,6 +72,15 @@ def in_sentence(label: str) -> str:
     """
     proper = label[1:2].isupper() or label.startswith(PROPER_NAMES)
     return label if proper else label[:1].lower() + label[1:]
+
+
+def reader_words(text: str, design: StudyDesign) -> str:
+    """Return what matching says of its run in words for readers, covariates by their labels."""
+    for pattern, words in READER_WORDS:
+        text = re.sub(pattern, words, text)
+    for covariate in design.covariates:
+        text = re.sub(rf"\b{covariate.name}\b", in_sentence(covariate.label), text)
+    return text
 
 
 def outcome_unit(outcome: Outcome) -> str:
@@ -90,12 +102,29 @@ def adjusted_p(effect: Effect) -> float:
     return effect.p_value if math.isnan(effect.p_value_adjusted) else effect.p_value_adjusted
 
 
+def comparison_students(effect: Effect) -> str:
+    """Return what the comparison group of an effect is called."""
+    return f"{'matched ' if effect.estimand.by_matching else ''}comparison students"
+
+
+def reservation(effect: Effect) -> str:
+    """Return why an effect is not to be relied on, as a clause; empty if it may be."""
+    if effect.df < FEW_DF:
+        return f"it rests on only {effect.df:.1f} degrees of freedom"
+    one = CLUSTER_WORDS.get(effect.cluster, (effect.cluster,))[0]
+    groups = (("visited", effect.clusters_visited), ("comparison", effect.clusters_comparison))
+    alone = [name for name, count in groups if count == 1]
+    return f"all {alone[0]} students are of one {one}" if alone else ""
+
+
 def verdict(effect: Effect) -> Verdict:
     """Say whether the data show a difference, and whether it is good for students.
 
     A difference is clear if its p value, adjusted for the other outcomes of its family, is
-    below 1 less the confidence level.
+    below 1 less the confidence level. There is no verdict on an effect with a `reservation`.
     """
+    if reservation(effect):
+        return "not to be relied on"
     if not adjusted_p(effect) < 1 - effect.confidence_level:
         return "no clear difference"
     good = (effect.estimate > 0) == (effect.outcome.beneficial == "higher")
@@ -128,6 +157,12 @@ def impact_sentence(effect: Effect) -> str:
         format_value(mean, "mean", unit)
         for mean in (effect.adjusted_mean_visited, effect.adjusted_mean_comparison)
     )
+    if reason := reservation(effect):
+        return (
+            f"{effect.outcome.label}: {visited} among visited and {comparison} among "
+            f"{comparison_students(effect)} ({level} of the difference {interval_text(effect)}). "
+            f"This is not to be relied on: {reason}."
+        )
     if verdict(effect) == "no clear difference":
         return _unclear_sentence(effect, visited, comparison, level)
     size = format_value(abs(effect.estimate), "spread", unit).removesuffix(" pp")
@@ -138,18 +173,18 @@ def impact_sentence(effect: Effect) -> str:
     if effect.outcome.scale == "binary":
         return (
             f"{effect.outcome.label} was {amount} {'more' if more else 'less'} common among "
-            f"visited students ({visited}) than among matched comparison students "
+            f"visited students ({visited}) than among {comparison_students(effect)} "
             f"({comparison}); {interval}."
         )
     if effect.outcome.scale == "count":
         return (
             f"Visited students had on average {size} {'more' if more else 'fewer'} "
-            f"{effect.outcome.unit} ({visited}) than matched comparison students ({comparison}); "
+            f"{effect.outcome.unit} ({visited}) than {comparison_students(effect)} ({comparison}); "
             f"{interval}."
         )
     return (
         f"The {subject} of visited students ({visited}) was {amount} "
-        f"{'higher' if more else 'lower'} than that of matched comparison students "
+        f"{'higher' if more else 'lower'} than that of {comparison_students(effect)} "
         f"({comparison}); {interval}."
     )
 
@@ -157,8 +192,8 @@ def impact_sentence(effect: Effect) -> str:
 def _unclear_sentence(effect: Effect, visited: str, comparison: str, level: str) -> str:
     outcome = in_sentence(effect.outcome.label)
     start = (
-        f"No clear difference in {outcome}: {visited} among visited and {comparison} among matched "
-        f"comparison students; the {level} runs from {interval_text(effect)}"
+        f"No clear difference in {outcome}: {visited} among visited and {comparison} among "
+        f"{comparison_students(effect)}; the {level} runs from {interval_text(effect)}"
     )
     if effect.p_value < 1 - effect.confidence_level:
         p = format_value(effect.p_value_adjusted, "p_value")

@@ -11,7 +11,7 @@ import narwhals as nw
 from homevisit_eval.design import Question, StudyDesign
 from homevisit_eval.design.questions import Mode, Program
 from homevisit_eval.sample.baseline import baseline_expressions, join_baseline
-from homevisit_eval.sample.labels import either
+from homevisit_eval.sample.labels import listed
 from homevisit_eval.sample.windows import (
     households_visited,
     visited_school_years,
@@ -76,7 +76,7 @@ def eligibility_rules(design: StudyDesign) -> tuple[Exclusion, ...]:
 
 def contrast_rules(question: Question) -> tuple[Exclusion, ...]:
     """Return the rules that a question sets for its two groups, in their order."""
-    programs = either(question.programs)
+    programs = listed(question.programs, "or")
     neither = nw.col("contrast") == "neither"
     comparison = nw.col("contrast") == "comparison"
     rules = []
@@ -85,7 +85,7 @@ def contrast_rules(question: Question) -> tuple[Exclusion, ...]:
             Exclusion(
                 "other_mode",
                 f"Visited before the year under {programs}, but not "
-                f"{either([mode.replace('_', ' ') for mode in question.modes])}",
+                f"{listed([mode.replace('_', ' ') for mode in question.modes], 'or')}",
                 neither & (nw.col("visited_other_mode") == 1),
             )
         )

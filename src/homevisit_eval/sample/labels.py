@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["either", "grade_years_text", "grades_text", "school_year_text", "school_years_text"]
+from homevisit_eval.design.school_years import school_year_text
+
+__all__ = ["grade_years_text", "grades_text", "listed", "school_year_text", "school_years_text"]
 
 GRADE_NAMES = {-2: "preschool", -1: "pre-kindergarten", 0: "kindergarten"}
-
-
-def school_year_text(school_year: int) -> str:
-    """Return a school year, named by its spring, as printed.
-
-    >>> school_year_text(2015), school_year_text(2000)
-    ('2014-15', '1999-00')
-    """
-    return f"{school_year - 1}-{school_year % 100:02d}"
 
 
 def school_years_text(school_years: Iterable[int]) -> str:
@@ -65,10 +58,14 @@ def grade_years_text(grade_years: Iterable[tuple[int, int]]) -> str:
     )
 
 
-def either(words: Sequence[str]) -> str:
-    """Join words with commas and a last "or".
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """Return words as a list in a sentence, with semicolons if a word has commas of its own.
 
-    >>> either(["FEP", "FEC", "EC"]), either(["FEP"])
-    ('FEP, FEC or EC', 'FEP')
+    >>> listed(["a", "b", "c"]), listed(["FEP", "FEC"], "or"), listed(["a, b", "c"])
+    ('a, b and c', 'FEP or FEC', 'a, b; and c')
     """
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    if len(words) < 2:
+        return "".join(words)
+    if any("," in word for word in words):
+        return f"{'; '.join(words[:-1])}; {last} {words[-1]}"
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"

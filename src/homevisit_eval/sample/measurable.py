@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.design.school_years import school_year_text
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import DesignError, SourceError
 from homevisit_eval.sample.bands import GradeYear
 from homevisit_eval.sample.baseline import BASELINE_SOURCES, extract_of
 from homevisit_eval.sample.flow import FlowStep
-from homevisit_eval.sample.labels import either, grades_text, school_years_text
+from homevisit_eval.sample.labels import grades_text, listed, school_years_text
 
 if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
@@ -92,7 +93,9 @@ def require_covariates(
             raise SourceError(_unmeasured(panel, design, name, "covariate"))
 
 
-def require_outcomes(panel: Panel, question: Question, candidates: pd.DataFrame) -> None:
+def require_outcomes(
+    panel: Panel, design: StudyDesign, question: Question, candidates: pd.DataFrame
+) -> None:
     """Check that every outcome of a question is measured for somebody.
 
     Raises
@@ -104,7 +107,7 @@ def require_outcomes(panel: Panel, question: Question, candidates: pd.DataFrame)
         if not candidates[name].notna().any():
             table = extract_of(name)
             raise SourceError(
-                f"{_not_delivered(panel, name) or _recorded_for_none(table, name)} "
+                f"{_reason(panel, name, design.school_years) or _recorded_for_none(table, name)} "
                 f"Take the outcome {name} out of question {question.name!r}, or deliver {table}."
             )
 
@@ -123,8 +126,8 @@ def require_groups(
         if (candidates["contrast"] == group).any():
             continue
         first = getattr(flow[0], group)
-        programs = either(question.programs)
-        modes = either([mode.replace("_", " ") for mode in question.modes])
+        programs = listed(question.programs, "or")
+        modes = listed([mode.replace("_", " ") for mode in question.modes], "or")
         who = {
             "visited": f"was visited before the school year under {programs} ({modes})",
             "comparison": "may be a comparison student",
@@ -140,7 +143,7 @@ def require_groups(
 def _unmeasured(panel: Panel, design: StudyDesign, name: str, what: str) -> str:
     column = BASELINE_SOURCES[name].column
     table = extract_of(column)
-    reason = _not_delivered(panel, column) or (
+    reason = _reason(panel, column, [year - 1 for year in design.school_years]) or (
         f"{table}: the {what} {name} is missing for every eligible student of {_place(design)}."
     )
     return (
@@ -153,15 +156,15 @@ def _recorded_for_none(table: str, name: str) -> str:
     return f"{table}: the outcome {name} is recorded for no candidate of the question."
 
 
-def _not_delivered(panel: Panel, column: str) -> str:
-    """Return the panel's sentence on why it has no such measure; empty if there is none."""
+def _reason(panel: Panel, column: str, school_years: Iterable[int]) -> str:
+    """Return the panel's sentences on why it has no such measure in these years; may be empty."""
     table = extract_of(column)
     starts = (
         f"{table} was not delivered",
-        f"{table}.csv was not delivered",
         f"{table} has no {column}:",
+        *(f"{table}: not one record in {school_year_text(year)}" for year in school_years),
     )
-    return next((sentence for sentence in panel.missing if sentence.startswith(starts)), "")
+    return " ".join(sentence for sentence in panel.missing if sentence.startswith(starts))
 
 
 def _place(design: StudyDesign) -> str:

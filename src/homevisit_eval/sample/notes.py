@@ -9,7 +9,7 @@ import pandas as pd
 from homevisit_eval.design import Question, StudyDesign
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.sample.bands import GradeYear
-from homevisit_eval.sample.labels import either, grade_years_text, school_year_text
+from homevisit_eval.sample.labels import grade_years_text, listed, school_year_text
 
 __all__ = ["sample_notes"]
 
@@ -32,12 +32,13 @@ def sample_notes(
     measured
         Grade-years with eligible students, and the covariates measured there.
     first_visits
-        The first school year to which a visit of the extracts belongs.
+        From `windows.first_school_year_with_visits`.
     """
     return (
         *_pool_notes(question, rows[rows["contrast"] == "comparison"]),
         *_household_note(rows),
         *_prior_visit_note(design, first_visits),
+        *_partial_day_notes(design, rows),
         *_measured_notes(design, measured),
         *_outcome_notes(question, rows),
     )
@@ -55,7 +56,7 @@ def _pool_notes(question: Question, comparison: pd.DataFrame) -> list[str]:
     if question.comparison_schools == "outside_program":
         notes.append(
             "Comparison students are only from schools that did not take part in "
-            f"{either(question.programs)} that year."
+            f"{listed(question.programs, 'or')} that year."
         )
     if attempted:
         notes.append(
@@ -86,8 +87,20 @@ def _prior_visit_note(design: StudyDesign, first_visits: int | None) -> list[str
         return []
     years = ", ".join(school_year_text(year - 1) for year in unknown)
     return [
-        f"Visits are recorded from {school_year_text(first_visits)} on: whether a student was "
-        f"visited in the baseline year {years} is unknown."
+        f"All visits of a school year are recorded from {school_year_text(first_visits)} on: "
+        f"whether a student was visited in the baseline year {years} is unknown."
+    ]
+
+
+def _partial_day_notes(design: StudyDesign, rows: pd.DataFrame) -> list[str]:
+    """Name the outcome years whose rule for partial days is not that of the year before."""
+    usual = design.measurement.partial_day
+    rules = dict(design.measurement.partial_day_by_year)
+    return [
+        f"Attendance of {school_year_text(year)} and of the year before are measured by "
+        "different rules for partial days."
+        for year in sorted({int(year) for year in rows["school_year"]})
+        if rules.get(year, usual) != rules.get(year - 1, usual)
     ]
 
 

@@ -18,7 +18,7 @@ from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.bands import GradeYear, band_label, first_missing, measured_in
 from homevisit_eval.sample.baseline import baseline_names
 from homevisit_eval.sample.exclusions import contrast_rules, eligibility_rules, student_years
-from homevisit_eval.sample.flow import FlowStep, excluded, remaining
+from homevisit_eval.sample.flow import FlowStep, excluded, flow_adds_up, remaining
 from homevisit_eval.sample.labels import grades_text, school_years_text
 from homevisit_eval.sample.measurable import (
     require_covariates,
@@ -87,8 +87,9 @@ def select_sample(
     pool, left = _with_complete_baseline(pool, design, asked, measured)
     candidates = pool[left == ""]
     flow = _flow(design, asked, counts, pool, left)
+    assert flow_adds_up(flow), "the sample flow does not add up"
     require_groups(design, asked, candidates, flow)
-    require_outcomes(panel, asked, candidates)
+    require_outcomes(panel, design, asked, candidates)
     first_visits = first_school_year_with_visits(panel)
     baseline = _baseline(candidates, names, first_visits)
     _log.info("sample %s: %d candidates, %d visited", asked.name, len(baseline), flow[-1].visited)
@@ -269,13 +270,13 @@ def _baseline(
 
 
 def _outcomes(candidates: pd.DataFrame, design: StudyDesign, question: Question) -> pd.DataFrame:
-    """Return outcomes, missing where the student was not enrolled for long enough."""
+    """Return outcomes: a score where there is one, the others after enough enrolled days."""
     days = candidates["days_enrolled"].fillna(0)
     columns = {}
     for name in question.outcomes:
-        rate = design.outcome(name).scale == "fraction" or name == "chronic_absence"
-        needed = design.eligibility.min_days_enrolled if rate else 1
-        columns[name] = candidates[name].where(days >= needed)
+        score = design.outcome(name).scale == "continuous"
+        enough = days >= design.eligibility.min_days_enrolled
+        columns[name] = candidates[name] if score else candidates[name].where(enough)
     return pd.DataFrame({**columns, "days_enrolled": days.astype("int64")}).reset_index(drop=True)
 
 

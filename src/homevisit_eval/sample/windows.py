@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 KEY = ["student_id", "school_year"]
+COMPLETED_BEFORE = ("visited", "visited_other_mode", "visited_other_program")
 
 
 def visits_before_year(panel: Panel, question: Question, school_years: Iterable[int]) -> Frame:
@@ -72,7 +73,12 @@ def visits_before_year(panel: Panel, question: Question, school_years: Iterable[
 
 
 def households_visited(panel: Panel, visits: Frame) -> Frame:
-    """Return the households with a student visited in the window, by school year.
+    """Return the households with a student visited before the school year, by school year.
+
+    A completed visit of any program and mode counts, also one that the question leaves out: the
+    family has met the school. A visit on the year's first day or later does not: it lies in the
+    future of time zero, and choosing comparison students by it would bias the comparison. So
+    "a sibling of a student visited that year" is read as visited *before* that year.
 
     Parameters
     ----------
@@ -86,7 +92,7 @@ def households_visited(panel: Panel, visits: Frame) -> Frame:
     Frame
         Unique ``household_id``, ``school_year`` and ``household_visited`` = 1.
     """
-    visited = visits.filter(nw.col("visited") == 1).select(*KEY)
+    visited = visits.filter(nw.max_horizontal(*COMPLETED_BEFORE) == 1).select(*KEY)
     return (
         panel.students.filter(~nw.col("household_id").is_null())
         .select(*KEY, "household_id")
@@ -108,7 +114,27 @@ def visited_school_years(panel: Panel) -> Frame:
 
 
 def first_school_year_with_visits(panel: Panel) -> int | None:
-    """Return the first school year to which any visit of the extracts belongs; None if none."""
-    first = panel.visits.select(nw.col("school_year").min()).collect("pandas").to_native()
-    years = first["school_year"].dropna()
-    return int(years.iloc[0]) if len(years) else None
+    """Return the first school year of the panel whose visits are all in the extracts.
+
+    It is the first one before which there was a visit, completed or not: one dated before the
+    district's first instructional day (the earliest of any student). An extract that starts in
+    March does not say who was visited in the summer and fall before.
+
+    Returns
+    -------
+    int or None
+        The year after the panel's last if no year is whole; None if there is no visit.
+    """
+    visit = panel.visits.select(first_visit=nw.col("date").min())
+    years = (
+        panel.students.group_by("school_year")
+        .agg(first_day=nw.col("first_instructional_day").min())
+        .join(visit.filter(~nw.col("first_visit").is_null()), how="cross")
+        .select("school_year", whole=nw.col("first_visit") < nw.col("first_day"))
+        .collect("pandas")
+        .to_native()
+    )
+    if years.empty:
+        return None
+    whole = years.loc[years["whole"].eq(True), "school_year"]
+    return int(whole.min()) if len(whole) else int(years["school_year"].max()) + 1

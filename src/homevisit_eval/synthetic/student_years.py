@@ -19,7 +19,6 @@ from homevisit_eval.synthetic.students import RACES, Students
 __all__ = ["student_year_table", "truth_table"]
 
 RATE_DIGITS, SCORE_DIGITS = 5, 4
-CHRONIC = 0.10
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +29,7 @@ def student_year_table(
     """Return one row per student and school year with the measures of the panel.
 
     The columns have the panel's names and meaning; ``visited_before_year`` is 1 after a
-    completed FEP or FEC visit, ``visited_any`` after any completed visit of that year.
+    completed FEP or FEC visit.
     """
     return pd.concat([_measures(year, students, schools, ids) for year in years], ignore_index=True)
 
@@ -77,7 +76,6 @@ def _measures(
             "english_learner": status.english_learner.astype(np.int64),
             "disability": status.disability.astype(np.int64),
             "visited_before_year": year.summer.visited.astype(np.int64),
-            "visited_any": ((year.summer.program > 0) | (year.during.program > 0)).astype(np.int64),
         }
     )
 

@@ -21,8 +21,8 @@ __all__ = [
 ]
 
 Kind = Literal[
-    "text", "count", "share", "mean", "spread", "effect", "effect_size", "p_value", "number",
-    "whole_number",
+    "text", "count", "share", "rate", "mean", "spread", "effect", "effect_size", "p_value",
+    "number", "whole_number",
 ]  # fmt: skip
 
 NOT_AVAILABLE = "–"
@@ -31,7 +31,7 @@ PERCENT_OF_STUDENTS = "percent of students"
 PERCENTS = (PERCENT, PERCENT_OF_STUDENTS)
 MINUS = "\N{MINUS SIGN}"
 DIGITS: Mapping[Kind, int] = {
-    "share": 2, "mean": 2, "spread": 2, "effect": 2, "effect_size": 2, "number": 2,
+    "share": 2, "rate": 2, "mean": 2, "spread": 2, "effect": 2, "effect_size": 2, "number": 2,
     "p_value": 3,
 }  # fmt: skip
 SMALLEST_P_SHOWN = 0.001
@@ -70,13 +70,15 @@ def format_value(value: object, kind: Kind, unit: str = "", digits: int | None =
     places = DIGITS[kind] if digits is None else digits
     if kind == "p_value":
         return _p_value(number, places)
-    percent = kind == "share" or (unit in PERCENTS and kind in ("mean", "effect", "spread"))
+    percent = kind in ("share", "rate") or (
+        unit in PERCENTS and kind in ("mean", "effect", "spread")
+    )
     text = f"{number * 100 if percent else number:,.{places}f}"
     if not any(digit in text for digit in "123456789"):
         text = text.lstrip("-")
     elif kind in ("effect", "effect_size") and number > 0:
         text = f"+{text}"
-    suffix = ("%" if kind in ("share", "mean") else " pp") if percent else ""
+    suffix = ("%" if kind in ("share", "rate", "mean") else " pp") if percent else ""
     return text.replace("-", MINUS) + suffix
 
 

@@ -59,6 +59,8 @@ class Table:
     kinds
         For each column how its values are printed. Counts of *students* are ``"count"`` and are
         hidden by `suppress_small_counts` when few; other whole numbers are ``"whole_number"``.
+        A ``"share"`` is one *of* the students that it rests on; of a ``"rate"`` they are the
+        numerator.
     labels
         Column headings; the column name if not given.
     notes
