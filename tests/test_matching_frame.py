@@ -388,3 +388,15 @@ def test_results_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pd.testing.assert_frame_equal(match(frame).pairs, expected)
     assert list(Path().iterdir()) == []
+
+
+def test_natural_slips_get_a_sentence() -> None:
+    frame = pd.DataFrame({"treat": [1, 0, 0, 1], "age": [30, 31, 50, 44]})
+    with pytest.raises(MatchingError, match="method must be a value such as"):
+        match_frame(frame, treated="treat", covariates=["age"], method="nearest_neighbor")
+    with pytest.raises(MatchingError, match="list of column names"):
+        match_frame(frame, treated="treat", covariates="age")
+    with pytest.raises(MatchingError, match="cannot be a covariate"):
+        match_frame(frame, treated="treat", covariates=["age", "treat"])
+    with pytest.raises(MatchingError, match="pandas DataFrame"):
+        match_frame({"treat": [1, 0]}, treated="treat", covariates=["age"])

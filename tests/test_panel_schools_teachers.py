@@ -157,3 +157,10 @@ def test_age_is_in_years_on_30_september_and_compared_with_the_grade():
         2015         6.499658  -0.000342      x    white           H1
         """,
     )
+
+
+def test_a_school_mean_of_nobody_is_missing_and_not_a_number_of_its_own() -> None:
+    with panel_from(enrollments="student_id school_id\n ann S1") as panel:
+        rows = panel.schools.select("school_id", "incident_rate").to_native().fetchall()
+    assert rows
+    assert {rate for (_, rate) in rows} == {None}

@@ -241,6 +241,16 @@ class TestImpossibleQuestions:
         with pytest.raises(SourceError, match=f"^{said} Take the covariate incidents_prior out"):
             select_sample(tiny_panel(rows, VISITS, missing=(said,)), design)
 
+    def test_all_covariates_of_a_missing_table_are_named_at_once(self):
+        rows = [row | {"incidents": None, "any_incident": None} for row in OTHERS]
+        said = "incidents was not delivered: disciplinary incidents cannot be computed."
+        names = ("incidents_prior", "any_incident_prior")
+        design = tiny_design(covariates=tuple(Covariate(name, "A label") for name in names))
+        words = "covariates incidents_prior and any_incident_prior out of the design"
+        with pytest.raises(SourceError, match=words) as caught:
+            select_sample(tiny_panel(rows, VISITS, missing=(said,)), design)
+        assert str(caught.value).count(said) == 1
+
     def test_a_covariate_whose_column_was_not_delivered(self):
         rows = [row | {"homeless": None} for row in OTHERS]
         said = "characteristics has no homeless: homelessness is unknown."

@@ -97,8 +97,8 @@ class Effect:
     def __repr__(self) -> str:
         """Show the estimate with its interval, estimand, sample and recipe."""
         label = "synthetic data, " if self.synthetic else ""
-        visited = shown_count(shown_of(self.n_visited, self.matched_visited))
-        comparison = shown_count(shown_of(self.n_comparison, self.matched_comparison))
+        visited = _at_least(self.n_visited, self.matched_visited)
+        comparison = _at_least(self.n_comparison, self.matched_comparison)
         return (
             f"Effect({label}{self.outcome.name}, {self.estimand}: {self.estimate:+.4f} "
             f"[{self.ci_low:+.4f}, {self.ci_high:+.4f}], p = {self.p_value:.3f};\n"
@@ -110,3 +110,9 @@ class Effect:
         from html import escape
 
         return f"<pre>{escape(repr(self))}</pre>"
+
+
+def _at_least(count: int, whole: int) -> str:
+    """Return a count as text that does not give away how few of the whole are not in it."""
+    shown = shown_of(count, whole)
+    return shown_count(shown) if shown == count else f"at least {shown_count(shown)}"

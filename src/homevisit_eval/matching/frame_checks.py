@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from homevisit_eval.design import NearestNeighbor, NoMatching
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 
@@ -16,6 +17,8 @@ __all__ = [
     "check_columns",
     "check_distinct",
     "check_index",
+    "check_method",
+    "check_names",
     "check_usable",
     "check_varies",
     "is_factor",
@@ -27,6 +30,25 @@ __all__ = [
 def is_factor(column: pd.Series) -> bool:
     """Say whether a column holds categories (text or a pandas categorical), not numbers."""
     return not pd.api.types.is_numeric_dtype(column.dtype)
+
+
+def check_method(method: object) -> None:
+    """Raise `MatchingError` unless the method is one of the method values of the design."""
+    if not isinstance(method, NearestNeighbor | NoMatching):
+        raise MatchingError(
+            "method must be a value such as NearestNeighbor(caliper=0.2) or NoMatching(); "
+            f"it is a {type(method).__name__}."
+        )
+
+
+def check_names(covariates: Sequence[str], role: str, treated: str) -> None:
+    """Raise `MatchingError` if names come as one text, or the treatment is among them."""
+    if isinstance(covariates, str):
+        raise MatchingError(f"{role} must be a list of column names, not one text.")
+    if treated in covariates:
+        raise MatchingError(
+            f"{role}: {treated!r} says who is treated, so it cannot be a covariate. Leave it out."
+        )
 
 
 def check_index(frame: pd.DataFrame) -> None:

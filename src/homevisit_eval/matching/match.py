@@ -25,6 +25,8 @@ from homevisit_eval.matching.frame_checks import (
     check_columns,
     check_distinct,
     check_index,
+    check_method,
+    check_names,
     check_usable,
     check_varies,
     read_scores,
@@ -129,9 +131,13 @@ def match_frame(
     >>> matches.pairs[["treated", "comparison"]].to_numpy().tolist()
     [[0, 1], [3, 4]]
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise MatchingError(f"frame must be a pandas DataFrame; it is a {type(frame).__name__}.")
+    check_method(method)
     check_index(frame)
     check_columns(frame, [treated], "treated")
     group = read_treatment(frame, treated)
+    check_names(covariates, "covariates", treated)
     check_columns(frame, covariates, "covariates")
     check_columns(frame, key, "key")
     check_usable(frame, covariates, "covariates")

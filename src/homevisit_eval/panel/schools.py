@@ -39,11 +39,27 @@ def school_frame(schools: Frame, years: Frame, students: Frame) -> Frame:
         "incident_rate": "any_incident",
         "at_risk_share": "at_risk",
     }
-    values = present.group_by(*keys).agg(
-        *[
-            (exact_sum(nw.col(source)) / nw.col(source).count()).alias(name)
-            for name, source in means.items()
-        ]
+    values = (
+        present.group_by(*keys)
+        .agg(
+            *[
+                column
+                for name, source in means.items()
+                for column in (
+                    exact_sum(nw.col(source)).alias(f"{name}_sum"),
+                    nw.col(source).count().alias(f"{name}_count"),
+                )
+            ]
+        )
+        .select(
+            *keys,
+            *[
+                nw.when(nw.col(f"{name}_count") > 0)
+                .then(nw.col(f"{name}_sum") / nw.col(f"{name}_count"))
+                .alias(name)
+                for name in means
+            ],
+        )
     )
     days = years.drop("count_date")
     return (

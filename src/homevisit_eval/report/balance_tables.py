@@ -103,7 +103,7 @@ def balance_before_and_after(balance: Balance, name: str = "A9") -> Table:
             ("Standardized difference", ("smd_before", "smd_after")),
             ("Variance ratio", ("variance_ratio_before", "variance_ratio_after")),
             ("Student-years before", ("n_visited_before", "n_comparison_before")),
-            ("Student-years matched", ("n_visited", "n_comparison")),
+            ("Student-years compared", ("n_visited", "n_comparison")),
         ),
         notes=("Before and after have the same denominator, so they can be compared.",),
     )  # fmt: skip
@@ -194,5 +194,5 @@ def _table(
 
 def _population(balance: Balance) -> str:
     if balance.outcome is None:
-        return "All matched students"
-    return f"Matched students whose outcome is observed: {balance.outcome.label}"
+        return "All students who are compared"
+    return f"Students who are compared and whose outcome is observed: {balance.outcome.label}"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from homevisit_eval.effect_sizes import ADJUSTABLE_UP_TO, SATISFIED_UP_TO
 from homevisit_eval.report.balance_tables import balance_before_and_after
 from homevisit_eval.report.drawing import (
     BLUE,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["love_plot", "love_plot_alt_text"]
 
-SATISFIED = 0.05
-ADJUSTABLE = 0.25
 ROW_HEIGHT = 0.28
 AROUND = 1.5
 ROOM = 1.04
@@ -86,13 +85,13 @@ def love_plot_alt_text(balance: Balance) -> str:
     if rows.empty:
         return f"Standardized differences: none is finite.{rest}"
     after, before = rows["smd_after"].abs(), rows["smd_before"].abs()
-    within = int((after <= ADJUSTABLE).sum())
+    within = int((after <= ADJUSTABLE_UP_TO).sum())
     worst = str(rows["characteristic"].iloc[int(after.to_numpy().argmax())])
     return (
         f"Standardized differences of {len(rows)} baseline characteristics between visited and "
         f"comparison students. Before matching the largest is {before.max():.2f} in absolute "
         f"value; after matching it is {after.max():.2f} ({worst}), and {within} "
-        f"of {len(rows)} are within 0.25.{rest}"
+        f"of {len(rows)} are within {ADJUSTABLE_UP_TO}.{rest}"
     )
 
 
@@ -105,9 +104,9 @@ def _rows(balance: Balance) -> pd.DataFrame:
 
 def _draw(ax: Axes, rows: pd.DataFrame) -> None:
     place = np.arange(len(rows))
-    ax.axvspan(-SATISFIED, SATISFIED, color=LIGHT, alpha=0.55, linewidth=0, zorder=0)
+    ax.axvspan(-SATISFIED_UP_TO, SATISFIED_UP_TO, color=LIGHT, alpha=0.55, linewidth=0, zorder=0)
     ax.axvline(0, color=MUTED, linewidth=1, zorder=1)
-    for limit in (-ADJUSTABLE, ADJUSTABLE):
+    for limit in (-ADJUSTABLE_UP_TO, ADJUSTABLE_UP_TO):
         ax.axvline(limit, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     sizes = rows[["smd_before", "smd_after"]].to_numpy(dtype=float)
     edge = 1.08 * max(0.3, float(np.abs(sizes[np.isfinite(sizes)]).max(initial=0)))

@@ -83,14 +83,13 @@ def require_covariates(
             "entry dates, and that the extracts reach one grade below the study."
         )
     baselines = [design.outcome(name).baseline for name in question.outcomes]
-    for covariate in design.covariates:
-        name = covariate.name
-        if covariate.where_measured:
-            nowhere = not any(name in names for names in measured.values())
-            if nowhere and name in baselines:
-                raise SourceError(_unmeasured(panel, design, name, "pretest"))
-        elif not int(counts[name].sum()):
-            raise SourceError(_unmeasured(panel, design, name, "covariate"))
+    everywhere = [one.name for one in design.covariates if not one.where_measured]
+    if nowhere := [name for name in everywhere if not int(counts[name].sum())]:
+        raise SourceError(_unmeasured(panel, design, nowhere, "covariate"))
+    pretests = [one.name for one in design.covariates if one.where_measured]
+    tested = set().union(*measured.values())
+    if untested := [name for name in pretests if name in baselines and name not in tested]:
+        raise SourceError(_unmeasured(panel, design, untested, "pretest"))
 
 
 def require_outcomes(
@@ -140,15 +139,20 @@ def require_groups(
         )
 
 
-def _unmeasured(panel: Panel, design: StudyDesign, name: str, what: str) -> str:
-    column = BASELINE_SOURCES[name].column
-    table = extract_of(column)
-    reason = _reason(panel, column, [year - 1 for year in design.school_years]) or (
-        f"{table}: the {what} {name} is missing for every eligible student of {_place(design)}."
+def _unmeasured(panel: Panel, design: StudyDesign, names: Sequence[str], what: str) -> str:
+    years = [year - 1 for year in design.school_years]
+    columns = {name: BASELINE_SOURCES[name].column for name in names}
+    reasons = dict.fromkeys(
+        _reason(panel, column, years)
+        or f"{extract_of(column)}: the {what} {name} is missing for every eligible student of "
+        f"{_place(design)}."
+        for name, column in columns.items()
     )
+    tables = dict.fromkeys(extract_of(column) for column in columns.values())
+    whats = what if len(names) == 1 else f"{what}s"
     return (
-        f"{reason} Take the {what} {name} out of the design, or deliver {table} with the year "
-        "before the study."
+        f"{' '.join(reasons)} Take the {whats} {listed(list(names))} out of the design, or "
+        f"deliver {listed(list(tables))} with the year before the study."
     )
 
 

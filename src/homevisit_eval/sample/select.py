@@ -107,8 +107,10 @@ def select_sample(
 
 
 def _asked(design: StudyDesign, question: Question | None) -> Question:
-    if question is not None:
+    if isinstance(question, Question):
         return question
+    if question is not None:
+        raise DesignError("question must be a Question; design.question(name) returns one.")
     primary = [question for question in design.questions if question.role == "primary"]
     if not primary:
         raise DesignError("The design has no primary question; say which question is meant.")
