@@ -57,7 +57,11 @@ font-variant-numeric:tabular-nums lining-nums}
 .card dt{font-size:.85rem;color:var(--muted);grid-row:1}.card dd{margin:0;grid-row:2;
 font-size:1.15rem;font-weight:600}
 .card p:last-child{margin:0;font-size:.95rem}
-.scroll{overflow-x:auto;margin:1.2rem 0;-webkit-overflow-scrolling:touch;max-width:100%}
+.scroll{overflow-x:auto;margin:1.2rem 0;-webkit-overflow-scrolling:touch;max-width:100%;
+background:linear-gradient(to right,var(--paper) 40%,transparent) left/2.5rem 100% no-repeat local,
+linear-gradient(to left,var(--paper) 40%,transparent) right/2.5rem 100% no-repeat local,
+linear-gradient(to right,#0002,transparent) left/1rem 100% no-repeat scroll,
+linear-gradient(to left,#0002,transparent) right/1rem 100% no-repeat scroll}
 .with-figure{display:grid;grid-template-columns:minmax(0,1fr);gap:0 2.5rem}
 figure{margin:1.4rem 0;max-width:30rem}
 figure svg{width:100%;height:auto;display:block}
@@ -112,7 +116,7 @@ h2,h3,caption{break-after:avoid}h2{border-bottom:1px solid var(--line);padding-b
 .card,figure,tr{break-inside:avoid}thead{display:table-header-group}
 tfoot{display:table-row-group}
 .cards{grid-template-columns:1fr 1fr;gap:.7rem}
-.scroll{overflow:visible}.hv-table{font-size:8.2pt;width:100%}
+.scroll{overflow:visible;background:none}.hv-table{font-size:8.2pt;width:100%}
 .hv-table th,.hv-table td{padding:.2em .35em}
 .hv-table tbody th{min-width:26mm}.hv-table td:not(.hv-num){min-width:0}
 .hv-table thead th{font-size:7.6pt}.hv-stay{display:block;max-width:none;position:static}

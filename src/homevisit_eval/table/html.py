@@ -19,6 +19,7 @@ border:1px solid currentColor;border-radius:.25em;font-size:.8em}
 .hv-table th,.hv-table td{padding:.38em .7em;text-align:left;vertical-align:top}
 .hv-table .hv-num{text-align:right;white-space:nowrap}
 .hv-table thead th{vertical-align:bottom;font-weight:600}
+.hv-table thead th.hv-num{white-space:normal;min-width:3.2em}
 .hv-table thead th[scope=colgroup]{text-align:center}
 .hv-table tbody th{font-weight:500}
 .hv-table tfoot td{font-size:.85em;padding-top:.35em;padding-bottom:0}
