@@ -254,6 +254,17 @@ def test_a_second_question_has_files_of_its_own() -> None:
     read_back(report.html)
 
 
+def test_without_a_primary_answer_the_findings_say_so_first() -> None:
+    evaluation = fabricated.evaluation()
+    (answer,) = evaluation.answers
+    answer.question = replace(fabricated.QUESTION, role="exploratory")
+    answer.effects = tuple(replace(one, role="exploratory") for one in answer.effects)
+    report = build_report(evaluation)
+    assert "No primary question of the study could be answered" in report.summary
+    page = report.html
+    assert page.index("No primary question") < page.index('class="cards"')
+
+
 def test_nothing_to_report_is_an_error() -> None:
     evaluation = fabricated.evaluation()
     evaluation.answers[0].effects = ()

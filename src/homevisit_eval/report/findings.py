@@ -30,6 +30,10 @@ VERDICT_WORDS: dict[Verdict, tuple[str, str]] = {
     "no clear difference": ("", "○ No clear difference"),
     "not to be relied on": ("flagged", "△ Not to be relied on"),
 }
+NO_PRIMARY = (
+    "No primary question of the study could be answered. What follows comes from secondary or "
+    "exploratory questions, which can suggest but not confirm."
+)
 TOO_FEW = "Not shown: it rests on too few students."
 
 
@@ -44,6 +48,7 @@ def findings_section(effects: Sequence[Effect], table: Table, figure: ReportFigu
         T1 and F2.
     """
     main = [(row, effect) for row, effect in enumerate(effects) if effect.role == "primary"]
+    answered = bool(main)
     main = main or list(enumerate(effects))
     hidden = [(row, "estimate") in table.hidden for row, _ in main]
     shown = [effect for _, effect in main]
@@ -51,6 +56,7 @@ def findings_section(effects: Sequence[Effect], table: Table, figure: ReportFigu
     return section(
         "findings",
         "Key findings",
+        "" if answered else paragraph(NO_PRIMARY, css="lead"),
         paragraph(_lead(shown, hidden), css="lead"),
         f'<div class="cards">\n{cards}\n</div>',
         '<div class="with-figure">',
@@ -59,8 +65,8 @@ def findings_section(effects: Sequence[Effect], table: Table, figure: ReportFigu
         "<h3>How to read the figure</h3>",
         paragraph(
             "A mark is the difference between visited and comparison students; its line is the "
-            "interval. A line that crosses zero means that the data allow for no difference. "
-            "Filled marks are differences that remain clear after taking into account how many "
+            "interval. A line that crosses zero means that the data are compatible with no "
+            "difference. Filled marks are differences that remain clear after taking into account how many "
             "outcomes were tested.",
         ),
         paragraph(
@@ -83,7 +89,7 @@ def summary_text(effects: Sequence[Effect], table: Table) -> str:
         if effect.role == "primary"
     ]
     label = ["Synthetic data."] if table.synthetic else []
-    return "\n".join([*label, *lines]).replace("−", "-")
+    return "\n".join([*label, *(lines or [NO_PRIMARY])]).replace("−", "-")
 
 
 def _lead(effects: Sequence[Effect], hidden: Sequence[bool]) -> str:
