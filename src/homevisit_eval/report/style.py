@@ -120,7 +120,7 @@ tfoot{display:table-row-group}
 .hv-table th,.hv-table td{padding:.2em .35em}
 .hv-table tbody th{min-width:26mm}.hv-table td:not(.hv-num){min-width:0}
 .hv-table thead th{font-size:7.6pt}.hv-stay{display:block;max-width:none;position:static}
-.wide{page:wide}.wide .hv-table{font-size:6.4pt}.wide .hv-table thead th{font-size:6pt}
+#results,.wide{page:wide}.wide .hv-table{font-size:6.4pt}.wide .hv-table thead th{font-size:6pt}
 .wide .hv-table th,.wide .hv-table td{padding:.15em .22em}.wide .hv-num{white-space:normal}
 figure{max-width:9cm}.with-figure{display:block}
 details{padding:0 .5rem;margin:.4rem 0}details>summary{padding:.2rem 0}
