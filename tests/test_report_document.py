@@ -215,13 +215,17 @@ def test_the_summary_is_for_a_terminal(report: Report) -> None:
     assert "−" not in report.summary
 
 
+COORDINATES = re.compile(r"""\s(?:d|x|y|points|transform|style)=("[^"]*"|'[^']*')""")
+
+
 def test_an_effect_on_few_students_is_nowhere() -> None:
     evaluation = fabricated.evaluation()
     answer = evaluation.answers[0]
     few = (replace(answer.effects[0], n_visited=7), *answer.effects[1:])
     answer.effects, answer.sensitivity = few, ()
     report = build_report(evaluation)
-    for text in (report.html, report.summary, *(t.to_csv_text() for t in report.tables)):
+    page = COORDINATES.sub("", report.html)  # where a figure draws may have any digits
+    for text in (page, report.summary, *(t.to_csv_text() for t in report.tables)):
         assert "9.27" not in text
         assert "0.0927" not in text
     assert "too few students" in report.summary

@@ -25,10 +25,11 @@ def progress(first: str, total: int | None) -> Iterator[Callable[[str], None]]:
         The number of steps; None if it is not known.
     """
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: stop_if_interrupted()
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(first, total=total)
 
         def step(description: str) -> None:
