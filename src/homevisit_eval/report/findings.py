@@ -66,8 +66,8 @@ def findings_section(effects: Sequence[Effect], table: Table, figure: ReportFigu
         paragraph(
             "A mark is the difference between visited and comparison students; its line is the "
             "interval. A line that crosses zero means that the data are compatible with no "
-            "difference. Filled marks are differences that remain clear after taking into account how many "
-            "outcomes were tested.",
+            "difference. Filled marks are differences that remain clear after taking into "
+            "account how many outcomes were tested.",
         ),
         paragraph(
             "This is not a randomized trial: differences between the groups before the visit "
