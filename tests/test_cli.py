@@ -108,6 +108,15 @@ def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
     assert [path.name for path in precious.iterdir()] == ["chapter.txt"]
 
 
+def test_a_file_where_a_folder_is_needed_is_said_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    done = call("simulate", "--out", tmp_path / "file" / "district")
+    assert done.returncode == 6
+    assert str(tmp_path / "file") in done.stderr
+    assert "a file stands where a folder is needed" in done.stderr
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
 def refused(tmp_path: Path, out: Path, cwd: Path | None = None) -> str:
     """Run a study into `out`, check that nothing there was touched, and return what was said."""
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -387,7 +387,7 @@ def broken(kind: str) -> MatchedSample:
         ("constant outcome", None, "same value in all 900 matched student-years"),
         ("no outcome", None, "observed for no matched visited student-year"),
         ("one school", None, "all matched student-years are in one school_id"),
-        ("few rows", None, "attendance_rate: 10 rows cannot determine 10"),
+        ("few rows", None, "attendance_rate: there are too few rows to determine 10"),
         ("determined", None, "determine who was visited"),
         ("determined by cells", None, "determine who was visited"),
         ("missing covariate", None, "female: missing for 450 matched student-years"),

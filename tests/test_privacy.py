@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import homevisit_eval as hv
+from homevisit_eval.effects import fit_least_squares
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "synthetic"
@@ -84,3 +87,17 @@ def test_failing_runs(fault: str, tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
         assert_private(done.stdout + done.stderr)
         assert name in done.stdout + done.stderr
+
+
+def test_logs_and_errors_on_few_students_show_no_small_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    random = np.random.default_rng(1)
+    frame = pd.DataFrame({"visited": [1] * 7 + [0] * 60, "age": random.normal(8, 1, 67)})
+    with caplog.at_level("INFO", logger="homevisit_eval"):
+        hv.match_frame(frame, treated="visited", covariates=["age"])
+    assert "pairs" in caplog.text
+    assert not re.search(r"\b[1-9] pairs", caplog.text)
+    with pytest.raises(hv.EstimationError, match="too few rows") as caught:
+        fit_least_squares(random.normal(size=6), random.normal(size=(6, 8)))
+    assert "6" not in str(caught.value)

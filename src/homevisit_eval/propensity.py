@@ -131,7 +131,7 @@ def fit_logit(X: ArrayLike, treated: ArrayLike) -> LogitFit:
             "propensity scores would be 1 and 0. Leave out the covariate that decides who is "
             "treated, merge its levels, or use fewer covariates."
         )
-    logger.info("logit: %d rows, %d columns, %d iterations", *matrix.shape, fit.iterations)
+    logger.info("logit: %d columns, %d iterations", matrix.shape[1], fit.iterations)
     return LogitFit(
         coefficients=coefficients,
         linear_predictor=fit.eta,

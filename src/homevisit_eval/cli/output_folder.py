@@ -150,6 +150,8 @@ def _cannot_write(folder: Path, error: OSError) -> str:
     path = error.filename or folder
     reasons = {
         "PermissionError": "no permission, or a file in it is open in another program",
+        "FileExistsError": "a file stands where a folder is needed",
+        "NotADirectoryError": "a file stands where a folder is needed",
         "FileNotFoundError": "the folder that should hold it does not exist",
     }
     reason = reasons.get(type(error).__name__, error.strerror or type(error).__name__)

@@ -100,7 +100,7 @@ def estimate_effect(
     rows = regression_rows(matched, outcome, model)
     fit = _fit(rows, outcome, model)
     effect = _effect(matched, sample.design.outcome(outcome), model, rows, fit)
-    logger.info("%s: %d rows, %d clusters, K = %d", outcome, fit.n, fit.G, fit.K)
+    logger.info("%s: %d clusters, K = %d", outcome, fit.G, fit.K)
     return effect
 
 

@@ -241,7 +241,7 @@ def _project(columns: Floats, w: Floats, factors: Sequence[Codes], groups: Codes
     ]
     matrix, length = _swept_columns(columns, w, dummies, cells)
     if len(w) <= matrix.shape[1]:
-        raise _too_few_rows(len(w), matrix.shape[1])
+        raise _too_few_rows(matrix.shape[1])
     q, r = qr(matrix, mode="economic", overwrite_a=True, check_finite=False)
     independent = _independent(r, length)
     if not independent.all():
@@ -370,7 +370,7 @@ def _check_identified(n: int, K: int, G: int, *, columns: int) -> None:
             "column that does."
         )
     if n <= K:
-        raise _too_few_rows(n, K)
+        raise _too_few_rows(K)
     if G < 2:
         raise EstimationError(
             "fit_least_squares: all rows are in one cluster, so no standard error can be "
@@ -378,10 +378,10 @@ def _check_identified(n: int, K: int, G: int, *, columns: int) -> None:
         )
 
 
-def _too_few_rows(n: int, K: int) -> EstimationError:
+def _too_few_rows(K: int) -> EstimationError:
     return EstimationError(
-        f"fit_least_squares: {n} rows cannot determine {K} parameters; use fewer columns or "
-        "absorb fewer levels."
+        f"fit_least_squares: there are too few rows to determine {K} parameters; use fewer "
+        "columns or absorb fewer levels."
     )
 
 

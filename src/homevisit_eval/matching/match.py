@@ -292,7 +292,7 @@ def _match_nearest(
             data_rank=by_row[rows],
         )
         results.append((band, rows, result))
-        logger.info("matched %d pairs among %d rows", len(result.distances), len(rows))
+        logger.info("matched %s pairs", shown_count(len(result.distances)))
     return _assemble(frame, group, stratum, method, rank=rank, results=results)
 
 

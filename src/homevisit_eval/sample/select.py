@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import DesignError
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.bands import GradeYear, band_label, first_missing, measured_in
@@ -92,7 +93,7 @@ def select_sample(
     require_outcomes(panel, design, asked, candidates)
     first_visits = first_school_year_with_visits(panel)
     baseline = _baseline(candidates, names, first_visits)
-    _log.info("sample %s: %d candidates, %d visited", asked.name, len(baseline), flow[-1].visited)
+    _log.info("sample %s: %s visited candidates", asked.name, shown_count(flow[-1].visited))
     return AnalyticSample(
         baseline=baseline,
         outcomes=_outcomes(candidates, design, asked),
