@@ -16,7 +16,8 @@ from homevisit_eval.synthetic.characteristics import characteristics_table
 from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.enrollment import enroll, enrollment_table
 from homevisit_eval.synthetic.incidents import incident_table
-from homevisit_eval.synthetic.parameters import District, preset
+from homevisit_eval.synthetic.parameters import District
+from homevisit_eval.synthetic.presets import preset
 from homevisit_eval.synthetic.school_year import SchoolYear, live_through
 from homevisit_eval.synthetic.schools import Schools, make_schools, school_table
 from homevisit_eval.synthetic.staff import (
