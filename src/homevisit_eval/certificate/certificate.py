@@ -32,9 +32,8 @@ class Certificate:
         One for each mode, design and outcome, the main design first.
     verdicts
         By the rules of `judge`.
-    expected : mapping of outcome or "all" and question, "bias" for example, to verdict
-        What the preset was stated to show of the main design, before it was run; empty for
-        other districts.
+    expected : mapping of design and question, for example ``"main: bias"``, to verdict
+        What the preset was stated to show, before it was run; empty for other districts.
     seconds
         Mean CPU seconds a replication.
     """
