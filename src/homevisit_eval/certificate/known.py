@@ -66,9 +66,23 @@ def known_of_sample(truth: pd.DataFrame, sample: AnalyticSample, outcome: str) -
 
 
 def known_of_matched(
-    truth: pd.DataFrame, matched: MatchedSample, outcome: str, known: Known
+    truth: pd.DataFrame,
+    matched: MatchedSample,
+    outcome: str,
+    known: Known,
+    differences: tuple[float, float],
 ) -> Known:
-    """Add the true effects on those kept, and how alike the groups are, to what is known."""
+    """Add the true effects on those kept to what is known of the sample.
+
+    Parameters
+    ----------
+    truth, matched, outcome
+        As for `true_effect`.
+    known
+        From `known_of_sample`.
+    differences
+        From `largest_differences`.
+    """
     baseline, weights = matched.sample.baseline, matched.matches.weights.to_numpy(dtype=np.float64)
     seen = matched.sample.outcomes[outcome].notna().to_numpy(dtype=bool)
     visited = baseline["visited"].to_numpy() == 1
@@ -77,7 +91,7 @@ def known_of_matched(
         return known
     others = kept & ~visited
     total, gain = _without_program(truth, matched, outcome, others, weights)
-    before, after = largest_differences(matched)
+    before, after = differences
     return replace(
         known,
         truth_kept=true_effect(truth, outcome, matched),

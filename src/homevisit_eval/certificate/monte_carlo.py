@@ -113,7 +113,7 @@ def estimated_share(holds: NDArray[np.bool_], groups: Integers) -> Estimated:
     binomial = math.sqrt(share * (1 - share) / n)
     if len(np.unique(groups)) == n:
         return Estimated(share, binomial, *wilson_interval(share, n))
-    error = _error_of_mean(holds - share, groups)
+    error = _error_of_mean(holds.astype(np.float64) - share, groups)
     if math.isnan(error):
         return Estimated(share, math.nan, math.nan, math.nan)
     independent = n if error <= binomial else share * (1 - share) / error**2

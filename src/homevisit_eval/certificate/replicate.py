@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -12,13 +13,18 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_limits
 
 from homevisit_eval.certificate.designs import compared_designs, primary_questions
-from homevisit_eval.certificate.known import Known, known_of_matched, known_of_sample
+from homevisit_eval.certificate.known import (
+    Known,
+    known_of_matched,
+    known_of_sample,
+    largest_differences,
+)
 from homevisit_eval.certificate.plan import Plan
 from homevisit_eval.certificate.prepared import open_panel, tables_to_simulate
 from homevisit_eval.certificate.trial import MAIN, Mode, Replication, Seconds, Trial
 from homevisit_eval.design import MatchingMethod, OutcomeModel, Question, StudyDesign, Variation
 from homevisit_eval.effects import estimate_effect
-from homevisit_eval.errors import EstimationError, MatchingError, SourceError
+from homevisit_eval.errors import DesignError, EstimationError, MatchingError, SourceError
 from homevisit_eval.evaluation import vary_sample
 from homevisit_eval.matching import MatchedSample, match_students
 from homevisit_eval.panel import Panel
@@ -98,7 +104,10 @@ def _simulate(design: StudyDesign, district: District, seed: int, drawing: int) 
     tables = tables_to_simulate(district, design.measurement)
     if not drawing:
         return simulate(district, seed, tables=tables)
-    return simulate(district, seed, tables=tables, replication=drawing)
+    draw_again: Callable[..., Simulation] = simulate
+    if "replication" not in inspect.signature(draw_again).parameters:
+        raise DesignError("mode must be redrawn: districts cannot be drawn again yet.")
+    return draw_again(district, seed, tables=tables, replication=drawing)
 
 
 def run_designs(
@@ -199,8 +208,9 @@ def _match(
     except MatchingError as error:
         return _Matched(None, known, _sentence(error))
     with _stage(run.spent, looking):
+        differences = largest_differences(matched)
         known = {
-            name: known_of_matched(run.truth, matched, name, before)
+            name: known_of_matched(run.truth, matched, name, before, differences)
             for name, before in known.items()
         }
     return _Matched(matched, known)
