@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 __all__ = [
-    "OUTCOMES",
-    "VISITS_AND_OUTCOMES",
     "Draw",
     "Draws",
     "negative_binomial_quantile",
@@ -55,13 +53,11 @@ class Draw(IntEnum):
     RESPONSE = 30
 
 
-VISITS_AND_OUTCOMES = (
-    Draw.SUMMER_VISITS, Draw.YEAR_VISITS, Draw.VISIT_ROWS, Draw.ATTENDANCE, Draw.ABSENCE_DAYS,
-    Draw.INCIDENTS, Draw.INCIDENT_DAYS, Draw.INCIDENT_ROWS, Draw.ASSESSMENTS, Draw.TEST_TAKING,
+OUTCOMES = (
+    Draw.YEAR_VISITS, Draw.ATTENDANCE, Draw.ABSENCE_DAYS, Draw.INCIDENTS, Draw.INCIDENT_DAYS,
+    Draw.INCIDENT_ROWS, Draw.ASSESSMENTS, Draw.TEST_TAKING,
 )  # fmt: skip
-OUTCOMES = tuple(
-    draw for draw in VISITS_AND_OUTCOMES if draw not in (Draw.SUMMER_VISITS, Draw.VISIT_ROWS)
-)
+SUMMER = (Draw.SUMMER_VISITS, Draw.VISIT_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +69,18 @@ class Draws:
     seed
         The district's seed.
     redraw_from
-        School year from which some numbers are drawn anew; 0 for never. Everything before it
-        stays as it was, and so do schools, teachers, students and classes.
+        School year from which visits and outcomes are drawn anew; 0 for never. Everything
+        before it stays as it was, and so do schools, teachers, students and classes.
     replication
         Which new numbers: an integer from 1 on.
-    redrawn
-        What is drawn anew: `VISITS_AND_OUTCOMES`, or `OUTCOMES` only.
+    keep_first_summer
+        Whether who is visited before the year `redraw_from` stays as it was, too.
     """
 
     seed: int
     redraw_from: int = 0
     replication: int = 0
-    redrawn: tuple[Draw, ...] = VISITS_AND_OUTCOMES
+    keep_first_summer: bool = False
 
     def stream(self, draw: Draw, school_year: int = 0) -> np.random.Generator:
         """Return a new generator for one purpose and one school year.
@@ -93,7 +89,9 @@ class Draws:
         another table, or leaving one out, changes no other.
         """
         key = [self.seed, int(draw), school_year]
-        if draw in self.redrawn and 0 < self.redraw_from <= school_year:
+        summer_from = self.redraw_from + self.keep_first_summer
+        first = {**dict.fromkeys(OUTCOMES, self.redraw_from), **dict.fromkeys(SUMMER, summer_from)}
+        if self.redraw_from and draw in first and school_year >= first[draw]:
             key.append(self.replication)
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 

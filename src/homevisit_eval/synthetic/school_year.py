@@ -180,6 +180,7 @@ def live_through(
     *,
     last: SchoolYear | None,
     draws: Draws,
+    summer_visits: bool = True,
 ) -> SchoolYear:
     """Return the school year of the students in `roll`.
 
@@ -187,6 +188,8 @@ def live_through(
     ----------
     last
         The year before; None in the first.
+    summer_visits
+        Whether FEP and FEC visit before this year.
     """
     year_index = roll.school_year - district.school_years[0]
     status = make_status(students, roll, draws)
@@ -206,7 +209,7 @@ def live_through(
         baseline = _imagined_baseline(district, roll, process=usual, status=status, draws=draws)
     else:
         baseline = _baseline_from(district, roll, last)
-    probability = summer_probability(
+    probability = summer_visits * summer_probability(
         district, schools, roll, baseline=baseline, classes=classes, hidden=hidden,
         year_index=year_index,
     )  # fmt: skip

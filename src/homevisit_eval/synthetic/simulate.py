@@ -126,8 +126,16 @@ def simulate(
     )
 
 
-def simulate_years(district: District, draws: Draws) -> tuple[Schools, Students, list[SchoolYear]]:
-    """Return schools, students and school years as arrays, without tables."""
+def simulate_years(
+    district: District, draws: Draws, *, no_summer_visits_in: int = 0
+) -> tuple[Schools, Students, list[SchoolYear]]:
+    """Return schools, students and school years as arrays, without tables.
+
+    Parameters
+    ----------
+    no_summer_visits_in
+        A school year before which nobody is visited, though visits would have been made.
+    """
     schools = make_schools(district, draws)
     students = no_students()
     years: list[SchoolYear] = []
@@ -143,7 +151,16 @@ def simulate_years(district: District, draws: Draws) -> tuple[Schools, Students,
             draws=draws,
         )
         years.append(
-            live_through(district, schools, calendar, students, roll, last=last, draws=draws)
+            live_through(
+                district,
+                schools,
+                calendar,
+                students,
+                roll,
+                last=last,
+                draws=draws,
+                summer_visits=school_year != no_summer_visits_in,
+            )
         )
     return schools, students, years
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from homevisit_eval.synthetic.draws import OUTCOMES, Draws
+from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.expected import expected_outcomes, factor_between
 from homevisit_eval.synthetic.incidents import incident_events
 from homevisit_eval.synthetic.outcomes import Conduct, before_year, draw_chance, realize
@@ -17,7 +17,7 @@ from homevisit_eval.synthetic.process import rows_of
 from homevisit_eval.synthetic.school_year import SchoolYear, regime_of
 from homevisit_eval.synthetic.visits import choose_year_visits
 
-__all__ = ["truth_table", "visit_truth_table"]
+__all__ = ["expected_of_rows", "standardized", "truth_table", "visit_truth_table"]
 
 RATE_DIGITS, SCORE_DIGITS = 5, 4
 CHRONIC_DRAWS = 64
@@ -68,7 +68,7 @@ def _truth(
     chronic_absence: bool,
 ) -> pd.DataFrame:
     rows = np.flatnonzero(np.isin(year.roll.grade, district.truth_grades))
-    expected = _standardized(_expected(district, year, rows), year, rows)
+    expected = standardized(expected_of_rows(district, year, rows), year, rows)
     regimes = ("1", "0", "n") if district.effects.classmates else ("1", "0")
     columns = {
         f"{name}_m{regime}": values
@@ -80,7 +80,7 @@ def _truth(
         columns |= {"chronic_absence_m1": one, "chronic_absence_m0": zero}
     for regime, conduct in (("1", year.if_visited), ("0", year.if_unvisited)):
         realized = _realized(district, year, conduct, draws)
-        for name, values in _standardized({regime: realized}, year)[regime].items():
+        for name, values in standardized({regime: realized}, year)[regime].items():
             columns[f"{name}_y{regime}"] = values[rows]
     table = {
         "student_id": ids[year.roll.student[rows]],
@@ -100,15 +100,16 @@ def _rounded(name: str, suffix: str, values: Floats) -> NDArray[np.generic]:
     return np.round(values, SCORE_DIGITS if name in SCORES else RATE_DIGITS)
 
 
-def _expected(
+def expected_of_rows(
     district: District, year: SchoolYear, rows: Integers
 ) -> Mapping[str, Mapping[str, Floats]]:
+    """Return expected outcomes of some rows of a year, see `expected_outcomes`."""
     roll, process, rounds = (rows_of(part, rows) for part in (year.roll, year.process, year.rounds))
     index = roll.school_year - district.school_years[0]
     return expected_outcomes(district, year.calendar, roll, process, rounds, index)
 
 
-def _standardized(
+def standardized(
     outcomes: Mapping[str, Mapping[str, Floats]], year: SchoolYear, rows: Integers | None = None
 ) -> dict[str, dict[str, Floats]]:
     """Put scores on the scale of the panel: SDs of the tested students of grade and year."""
@@ -151,7 +152,7 @@ def _chronic_absence(
     nobody = np.zeros(len(rows), dtype=np.bool_)
     totals = np.zeros((2, len(rows)))
     for number in range(CHRONIC_DRAWS):
-        again = Draws(draws.seed, roll.school_year, FURTHER_DRAWS + number, OUTCOMES)
+        again = Draws(draws.seed, roll.school_year, FURTHER_DRAWS + number)
         chance = draw_chance(district, year.calendar, roll, process, again)
         would, _ = choose_year_visits(
             district, roll, rounds, process=process, chance=chance, summer=summer,
