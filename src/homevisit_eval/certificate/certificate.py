@@ -34,6 +34,8 @@ class Certificate:
         By the rules of `judge`.
     expected : mapping of design and question, for example ``"main: bias"``, to verdict
         What the preset was stated to show, before it was run; empty for other districts.
+    because
+        Why that was expected, one sentence.
     seconds
         Mean CPU seconds a replication.
     """
@@ -45,6 +47,7 @@ class Certificate:
     performance: tuple[Performance, ...]
     verdicts: tuple[Verdict, ...]
     expected: Mapping[str, str]
+    because: str
     seconds: Seconds
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import astuple
 
 from homevisit_eval.certificate.certificate import Certificate
 from homevisit_eval.certificate.designs import design_labels, primary_questions
-from homevisit_eval.certificate.expected import expected_verdicts
+from homevisit_eval.certificate.expected import expectation_of, expected_verdicts
 from homevisit_eval.certificate.plan import Plan
 from homevisit_eval.certificate.replicate import replicate
 from homevisit_eval.certificate.summarize import summarize
@@ -188,7 +188,8 @@ def collect_certificate(
         trials=trials,
         performance=performance,
         verdicts=judge(performance),
-        expected=expected_verdicts(parameters.name),
+        expected=expected_verdicts(parameters),
+        because=stated.because if (stated := expectation_of(parameters)) else "",
         seconds=Seconds(*(sum(cost) / len(ordered) for cost in costs)),
     )
 

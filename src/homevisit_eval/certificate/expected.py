@@ -1,38 +1,27 @@
-"""What the study's default design is expected to show in each preset, stated beforehand."""
+"""What the main design is expected to show in each preset, as verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from homevisit_eval.certificate.trial import MAIN
+from homevisit_eval.synthetic import District
+from homevisit_eval.synthetic.presets import EXPECTATIONS, Expectation, preset
 
-__all__ = ["expected_verdicts"]
+__all__ = ["expectation_of", "expected_verdicts"]
 
-HOLDS = {"main: bias": "pass", "main: coverage": "pass"}
 
-EXPECTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "small": HOLDS,
-        "dcps": HOLDS,
-        "state": HOLDS,
-        "messy": HOLDS,
-        "heterogeneous": HOLDS,
-        "null": {**HOLDS, "main: false positives": "pass"},
-        "targeted": HOLDS,
-        "hidden_confounding": {"main: bias": "fail"},
-        "spillover": {"main: bias": "fail"},
-        "school_confounding": {
-            "main: bias": "fail",
-            "outside_program: bias": "fail",
-            "same_school: bias": "pass",
-        },
-        "teacher_selection": {
-            "same_school: bias": "fail",
-            "outside_program: bias": "pass",
-        },
+def expectation_of(district: District) -> Expectation | None:
+    """Return what was stated of a preset; None for other districts, changed presets included."""
+    stated = EXPECTATIONS.get(district.name)
+    return stated if stated and preset(district.name) == district else None
+
+
+def expected_verdicts(district: District) -> dict[str, str]:
+    """Return the verdict that was stated beforehand for each ``"design: question"``."""
+    stated = expectation_of(district)
+    if stated is None:
+        return {}
+    return {
+        f"{MAIN}: bias": "pass" if stated.recovers else "fail",
+        **{f"{name}: bias": "fail" for name in stated.fails},
+        **{f"{name}: bias": "pass" for name in stated.passes},
     }
-)
-
-
-def expected_verdicts(preset: str) -> Mapping[str, str]:
-    """Return for a preset ``"design: question"`` and the verdict expected; else nothing."""
-    return EXPECTED.get(preset, MappingProxyType({}))

@@ -141,7 +141,7 @@ def prepared_panel(simulation: Simulation, measurement: Measurement) -> Iterator
 
 def _panel(simulation: Simulation, measurement: Measurement, engine: Engine) -> Panel:
     """Make the panel's tables in the order in which they need each other."""
-    _keep(engine, _student_years(simulation), "students", _casts(STUDENT_COLUMNS, STUDENT_TYPES))
+    _keep(engine, simulation.student_years, "students", _casts(STUDENT_COLUMNS, STUDENT_TYPES))
     for name, columns in TABLE_COLUMNS.items():
         _keep(engine, simulation.tables[name], f"typed_{name}", columns)
     expand_calendar(engine)
@@ -188,25 +188,3 @@ def _table(engine: Engine, name: str) -> Frame:
 def _empty(engine: Engine, name: str, columns: str) -> Frame:
     engine.run(f"CREATE TEMPORARY TABLE {name} ({columns})")
     return _table(engine, name)
-
-
-def _student_years(simulation: Simulation) -> pd.DataFrame:
-    """Return the student-years with all columns of the panel."""
-    rows = simulation.student_years
-    if set(STUDENT_COLUMNS) <= set(rows.columns):
-        return rows
-    calendar, schools = simulation.tables["calendar"], simulation.tables["schools"]
-    own = calendar[calendar["instructional"] == 1]
-    days = own.groupby(["school_id", "school_year"], dropna=False)["date"].agg(["min", "max"])
-    common = days[days.index.get_level_values(0).isna()].droplevel(0)
-    keys = pd.MultiIndex.from_frame(schools[["school_id", "school_year"]])
-    limits = common.reindex(keys.get_level_values(1)).set_axis(keys)
-    limits.update(days)
-    limits.columns = ["first_instructional_day", "last_instructional_day"]
-    rows = rows.join(limits, on=["school_id", "school_year"])
-    for name, how in (("first_instructional_day", "min"), ("last_instructional_day", "max")):
-        whole = limits[name].groupby("school_year").agg(how)
-        rows[name] = rows[name].fillna(rows["school_year"].map(whole))
-    rows["sex"] = rows["female"].map({1: "female", 0: "male"})
-    rows["household_id"] = rows["household"].astype(str)
-    return rows.reindex(columns=list(STUDENT_COLUMNS))
