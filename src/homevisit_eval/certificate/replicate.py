@@ -100,7 +100,7 @@ def replicate(
 
 
 def _simulate(design: StudyDesign, district: District, seed: int, drawing: int) -> Simulation:
-    tables = tables_to_simulate(district, design.measurement)
+    tables = tables_to_simulate(design, district)
     return simulate(district, seed, tables=tables, replication=drawing)
 
 

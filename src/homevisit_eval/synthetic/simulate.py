@@ -88,8 +88,8 @@ def simulate(
         A whole number from 0 on. The same seed gives the same district.
     tables
         Names of the tables to make (`TABLES`). A table's rows do not depend on which others
-        are made; none at all is the fast way to `student_years` and `truth`, which then lacks
-        chronic absence.
+        are made. Without the absences, the fast way to `student_years` and `truth`, the truth
+        lacks chronic absence.
     replication
         A number above 0 keeps schools, teachers, students and everything before the first of
         the district's ``truth_years``, and draws visits and outcomes from then on anew.
@@ -121,7 +121,7 @@ def simulate(
         seed,
         {name: made[name] for name in TABLES if name in tables},
         student_year_table(years, students, schools, ids),
-        truth_table(parameters, years, ids, draws, chronic_absence=bool(tables)),
+        truth_table(parameters, years, ids, draws, chronic_absence="absences" in tables),
         visit_truth_table(parameters, years, ids),
     )
 
