@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from homevisit_eval.errors import DesignError
-from homevisit_eval.synthetic.population import Mobility, SchoolMix
+from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
 
 __all__ = [
     "Achievement",
@@ -215,7 +215,7 @@ class District:
         The preset's name, as printed.
     school_years
         Consecutive school years, named by their spring.
-    schools, mobility, attendance, discipline, achievement, selection, effects
+    schools, families, mobility, attendance, discipline, achievement, selection, effects
         The parts.
     survey_share
         Share of students of grades 3 to 5 who answer the survey.
@@ -231,6 +231,7 @@ class District:
     name: str
     school_years: tuple[int, ...] = (2014, 2015, 2016, 2017)
     schools: SchoolMix = field(default_factory=SchoolMix)
+    families: Families = field(default_factory=Families)
     mobility: Mobility = field(default_factory=Mobility)
     attendance: Attendance = field(default_factory=Attendance)
     discipline: Discipline = field(default_factory=Discipline)
@@ -245,8 +246,7 @@ class District:
         years = self.school_years
         if not years or years != tuple(range(years[0], years[0] + len(years))):
             raise DesignError("school_years must be consecutive, for example 2014 to 2017.")
-        if len(self.schools.program_share) < len(years):
-            raise DesignError("program_share must have a value for each school year.")
+        self.schools.rows(years)
         mix = self.schools
         if min(mix.early, mix.k8, mix.middle, mix.elementary - 1) < 0:
             raise DesignError("a district needs at least one elementary school.")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from homevisit_eval.errors import DesignError
+from homevisit_eval.synthetic.dcps import DCPS_MOBILITY, DCPS_SCHOOLS, DCPS_YEARS
 from homevisit_eval.synthetic.parameters import District
-from homevisit_eval.synthetic.population import SchoolMix
 
 __all__ = ["PRESETS", "preset"]
 
@@ -17,8 +17,8 @@ def preset(name: str) -> District:
     Parameters
     ----------
     name
-        ``"small"``: 12 elementary schools and about 4,000 students a year. ``"dcps"``: 115
-        schools, pre-K to grade 8, and about 50,000 students a year.
+        ``"small"``: 12 elementary schools and about 4,000 students a year. ``"dcps"``: 91
+        schools, pre-K to grade 8, six school years, and about 34,000 students a year.
 
     Raises
     ------
@@ -29,15 +29,12 @@ def preset(name: str) -> District:
         case "small":
             return District(name="small")
         case "dcps":
-            mix = SchoolMix(
-                early=6,
-                elementary=72,
-                k8=19,
-                middle=18,
-                elementary_lowest=(-2,),
-                students=50_000,
-                program_share=(0.17, 0.22, 0.27, 0.27),
+            return District(
+                name="dcps",
+                school_years=DCPS_YEARS,
+                schools=DCPS_SCHOOLS,
+                mobility=DCPS_MOBILITY,
+                survey_share=0.03,
             )
-            return District(name="dcps", schools=mix, survey_share=0.03)
         case _:
             raise DesignError(f"preset must be one of {', '.join(PRESETS)}; it is {name!r}.")

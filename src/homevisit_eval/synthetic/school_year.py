@@ -155,7 +155,7 @@ def live_through(
         The year before; None in the first.
     """
     year_index = roll.school_year - district.school_years[0]
-    status = make_status(students, roll, draws)
+    status = make_status(district, schools, students, roll, draws)
     if last is None:
         baseline = _imagined_baseline(district, schools, students, roll, status=status, draws=draws)
     else:
