@@ -11,7 +11,7 @@ from homevisit_eval.synthetic.parameters import (
     Selection,
     VisitEffects,
 )
-from homevisit_eval.synthetic.population import Mobility, SchoolMix
+from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
 from homevisit_eval.synthetic.presets import PRESETS, preset
 from homevisit_eval.synthetic.simulate import TABLES, Simulation, simulate
 from homevisit_eval.synthetic.write import write_simulation
@@ -23,6 +23,7 @@ __all__ = [
     "Attendance",
     "Discipline",
     "District",
+    "Families",
     "Hidden",
     "Mobility",
     "ProgramSchools",

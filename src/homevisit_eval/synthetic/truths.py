@@ -106,7 +106,9 @@ def expected_of_rows(
     """Return expected outcomes of some rows of a year, see `expected_outcomes`."""
     roll, process, rounds = (rows_of(part, rows) for part in (year.roll, year.process, year.rounds))
     index = roll.school_year - district.school_years[0]
-    return expected_outcomes(district, year.calendar, roll, process, rounds, index)
+    return expected_outcomes(
+        district, year.calendar, roll, process, rounds=rounds, year_index=index
+    )
 
 
 def standardized(
