@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -24,12 +23,12 @@ from homevisit_eval.certificate.prepared import open_panel, tables_to_simulate
 from homevisit_eval.certificate.trial import MAIN, Mode, Replication, Seconds, Trial
 from homevisit_eval.design import MatchingMethod, OutcomeModel, Question, StudyDesign, Variation
 from homevisit_eval.effects import estimate_effect
-from homevisit_eval.errors import DesignError, EstimationError, MatchingError, SourceError
+from homevisit_eval.errors import EstimationError, MatchingError, SourceError
 from homevisit_eval.evaluation import vary_sample
 from homevisit_eval.matching import MatchedSample, match_students
 from homevisit_eval.panel import Panel
 from homevisit_eval.sample import AnalyticSample, select_sample
-from homevisit_eval.synthetic import District, Simulation, simulate
+from homevisit_eval.synthetic import OUTCOMES, District, Simulation, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,13 +100,14 @@ def replicate(
 
 
 def _simulate(design: StudyDesign, district: District, seed: int, drawing: int) -> Simulation:
-    tables = tables_to_simulate(district, design.measurement)
-    if not drawing:
-        return simulate(district, seed, tables=tables)
-    draw_again: Callable[..., Simulation] = simulate
-    if "replication" not in inspect.signature(draw_again).parameters:
-        raise DesignError("mode must be redrawn: districts cannot be drawn again yet.")
-    return draw_again(district, seed, tables=tables, replication=drawing)
+    asked = {name for question in primary_questions(design) for name in question.outcomes}
+    return simulate(
+        district,
+        seed,
+        tables=tables_to_simulate(district, design.measurement),
+        outcomes=[name for name in OUTCOMES if name in asked],
+        replication=drawing,
+    )
 
 
 def run_designs(

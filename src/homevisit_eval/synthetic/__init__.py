@@ -14,9 +14,11 @@ from homevisit_eval.synthetic.parameters import (
 from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
 from homevisit_eval.synthetic.presets import PRESETS, preset
 from homevisit_eval.synthetic.simulate import TABLES, Simulation, simulate
+from homevisit_eval.synthetic.truths import OUTCOMES
 from homevisit_eval.synthetic.write import write_simulation
 
 __all__ = [
+    "OUTCOMES",
     "PRESETS",
     "TABLES",
     "Achievement",
