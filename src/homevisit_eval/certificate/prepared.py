@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import narwhals as nw
 import pandas as pd
 
-from homevisit_eval.certificate.designs import primary_questions
-from homevisit_eval.design import Measurement, StudyDesign
+from homevisit_eval.design import Measurement
 from homevisit_eval.errors import DesignError
 from homevisit_eval.panel import Panel, build_panel
 from homevisit_eval.panel.engine import Frame, store
@@ -60,12 +59,9 @@ def needs_files(district: District, measurement: Measurement) -> bool:
     return getattr(district, "defects", None) is not None or measurement != Measurement()
 
 
-def tables_to_simulate(design: StudyDesign, district: District) -> tuple[str, ...]:
-    """Return the names of the tables that `open_panel` and the truth need of a simulation."""
-    if needs_files(district, design.measurement):
-        return tuple(TABLES)
-    asked = {name for question in primary_questions(design) for name in question.outcomes}
-    return (*PREPARED_TABLES, *(["absences"] if "chronic_absence" in asked else []))
+def tables_to_simulate(district: District, measurement: Measurement) -> tuple[str, ...]:
+    """Return the names of the tables that `open_panel` needs of a simulation."""
+    return tuple(TABLES) if needs_files(district, measurement) else PREPARED_TABLES
 
 
 @contextmanager

@@ -227,5 +227,7 @@ def _actions(behavior: Integers, u_action: Floats, u_days: Floats) -> tuple[Inte
     limits = np.cumsum([chance, np.minimum(IN_SCHOOL, 1 - chance), OTHER_ACTION * (1 - chance)], 0)
     kind = (u_action >= limits).sum(axis=0)
     longest = np.where((behavior >= SEVERE) & (behavior <= LAST_SEVERE), 10, 3)
-    days = np.select([kind == OUT_OF_SCHOOL, kind == IN_SCHOOL_ACTION], [1 + np.floor(u_days * longest), 1], 0)
+    days = np.select(
+        [kind == OUT_OF_SCHOOL, kind == IN_SCHOOL_ACTION], [1 + np.floor(u_days * longest), 1], 0
+    )
     return kind, days.astype(np.int64)
