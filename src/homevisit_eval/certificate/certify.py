@@ -155,8 +155,8 @@ def _run(
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1)
     results = parallel(tasks)
     try:
-        for result in results:
-            yield result  # noqa: UP028 - closing `results` by `yield from` would warn
+        for result in results:  # noqa: UP028 - `yield from` would close it outside the finally
+            yield result
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of work left undone: the caller wanted no more
