@@ -87,12 +87,14 @@ def make_population(district: District, seed: int) -> Population:
         calendar = make_calendar(district, school_year, len(schools.ids), draws)
         everyone, last = enroll(district, schools, calendar, everyone, last=last, draws=draws)
         status, who = make_status(district, schools, everyone, last, draws), last.student
+        school = schools.ids[last.school]
+        school[~last.at_time_zero] = None
         part = pd.DataFrame(
             {
                 "student_id": who,
                 "school_year": school_year,
                 "grade": np.maximum(last.grade, -1),
-                "school_id": np.where(last.at_time_zero, schools.ids[last.school], None),
+                "school_id": school,
                 "sex": np.where(everyone.male[who], "male", "female"),
                 "race_ethnicity": np.array(RACES, dtype=object)[everyone.race[who]],
                 "at_risk": status.at_risk.astype(np.int64),
@@ -180,8 +182,9 @@ def population_moments(students: pd.DataFrame, schools: pd.DataFrame) -> dict[st
     """
     present = students[students["school_id"].notna()]
     moments: dict[str, float] = {"boys": float((present["sex"] == "male").mean())}
-    for (year, grade), rows in present.groupby(["school_year", "grade"]):
-        moments[f"{year}: students in grade {grade}"] = len(rows)
+    counts = present.groupby(["school_year", "grade"], as_index=False).size()
+    for year, grade, count in counts.itertuples(index=False):
+        moments[f"{year}: students in grade {grade}"] = int(count)
     for year, rows in present.groupby("school_year"):
         moments |= {f"{year}: {name}": share for name, share in _shares(rows).items()}
     takes_part = (schools["fep"] == 1) | (schools["fec"] == 1)

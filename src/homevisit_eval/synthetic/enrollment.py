@@ -19,6 +19,7 @@ __all__ = ["Enrollment", "enroll", "enrollment_table", "grade_codes"]
 
 GRADE_CODES = ("PK", "PK", "KG", "01", "02", "03", "04", "05", "06", "07", "08")
 NEW_IN_FIRST_YEAR = 0.3  # the part of the first year's students who would be new to the district
+FULL_SCHOOL = 0.02
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -82,12 +83,19 @@ class Enrollment:
         return np.where(second, self.second_school[row], self.school[row])
 
 
-def _other_school(
-    schools: Schools, places: Integers, school: Integers, grade: Integers, uniform: Floats
-) -> Integers:
-    """Return another school with the grade, likelier if large and alike in at-risk share.
+def _room(places: Integers, school: Integers, grade: Integers) -> Floats:
+    """Return the places that students of these schools and grades leave, hardly any if full."""
+    free = places.astype(np.float64)
+    np.subtract.at(free, (school, grade - LOWEST_GRADE), 1)
+    return np.maximum(free, FULL_SCHOOL * places)
 
-    Gives -1 where no other school has the grade. `places` are those of the year, shape (S, 11).
+
+def _other_school(
+    schools: Schools, room: Floats, school: Integers, grade: Integers, uniform: Floats
+) -> Integers:
+    """Return another school with the grade, likelier if it has room and a like at-risk share.
+
+    Gives -1 where no other school has the grade. `room` has shape (S, 11).
     """
     share, count = schools.at_risk_share, len(schools.ids)
     alike = np.exp(-np.abs(share[:, None] - share[None, :]) / 0.15)
@@ -95,7 +103,7 @@ def _other_school(
     result = np.full(len(school), -1)
     for value in np.unique(grade):
         rows = np.flatnonzero(grade == value)
-        weight = np.cumsum(alike * places[:, value - LOWEST_GRADE], axis=1)
+        weight = np.cumsum(alike * room[:, value - LOWEST_GRADE], axis=1)
         total = weight[:, -1:].copy()
         np.divide(weight, total, out=weight, where=total > 0)
         ladder = (weight + np.arange(count)[:, None]).ravel()
@@ -132,7 +140,8 @@ def _continuing(
     )
     stays &= (u_leave >= chance) & (grade < GRADES + LOWEST_GRADE)
     moves = stays & (beyond | (u_change < rules.change_school))
-    target = _other_school(schools, places, school[moves], grade[moves], u_where[moves])
+    room = _room(places, school[stays & ~moves], grade[stays & ~moves])
+    target = _other_school(schools, room, school[moves], grade[moves], u_where[moves])
     school, rows = school.copy(), np.flatnonzero(moves)
     stays[rows[(target < 0) & beyond[moves]]] = False
     school[rows[target >= 0]] = target[target >= 0]
@@ -247,7 +256,8 @@ def _spells(
     change = calendar.ordinals[school, change_day]
     second = np.full(n, -1)
     rows = np.flatnonzero(transfers)
-    second[rows] = _other_school(schools, places, school[rows], grade[rows], u_where[rows])
+    room = places.astype(np.float64)
+    second[rows] = _other_school(schools, room, school[rows], grade[rows], u_where[rows])
     moved = second >= 0
     stop = np.where(leaves | moved, change, calendar.last[school])
     # calendars differ by at most three days, so the fourth day after is later everywhere

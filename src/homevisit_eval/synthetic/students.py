@@ -134,7 +134,10 @@ def new_students(
     stream = draws.stream(Draw.HOUSEHOLDS, school_year)
     sibling = _siblings_of(stream, school, sibling_share, enrolled[1])
     first = int(existing.household.max()) + 1 if len(existing) else 0
-    new = _founded(families, first, schools.at_risk_share[school], school_year - grade, draws)
+    share = schools.at_risk_share[school]
+    odds = np.where((grade > 0) & (len(existing) > 0), families.newcomer_at_risk, 1.0)
+    chance = odds * share / (1 - share + odds * share)
+    new = _founded(families, first, (share, chance), school_year - grade, draws)
     donor = np.where(sibling < 0, len(enrolled[0]) + np.arange(n), sibling)
     family = {
         name: np.concatenate([getattr(existing, name)[enrolled[0]], values])[donor]
@@ -168,20 +171,22 @@ def _family_traits(household: Integers, draws: Draws) -> Floats:
 
 
 def _founded(
-    families: Families, first: int, share: Floats, cohort: Integers, draws: Draws
+    families: Families, first: int, risk: tuple[Floats, Floats], cohort: Integers, draws: Draws
 ) -> dict[str, NDArray[Any]]:
     """Return what the members of a family share, by name, of households `first` and following.
 
     Parameters
     ----------
-    share
-        Shape (n,), the share at risk of the school that each enters.
+    risk
+        Shape (n,) each: the share at risk of the school that each enters, and the chance of
+        being at risk.
     cohort
         Shape (n,), school year minus grade.
     """
+    share, chance = risk
     n = len(share)
     uniform = draws.stream(Draw.HOUSEHOLDS).random((first + n, 4))[first:]
-    at_risk = uniform[:, 0] < share
+    at_risk = uniform[:, 0] < chance
     limits = np.cumsum(race_weights(families, share, at_risk, cohort), axis=1)
     race = (uniform[:, 1, None] * limits[:, -1:] > limits[:, :-1]).sum(axis=1)
     return {
