@@ -77,6 +77,13 @@ class Population:
     students: pd.DataFrame
     schools: pd.DataFrame
 
+    def __repr__(self) -> str:
+        """Show sizes, never rows."""
+        return (
+            f"Population(synthetic data: {len(self.students):,} student-years; "
+            f"schools: {self.schools['school_id'].nunique()})"
+        )
+
 
 def make_population(district: District, seed: int) -> Population:
     """Return the schools and students that a simulation with this seed has."""
@@ -185,10 +192,11 @@ def population_moments(students: pd.DataFrame, schools: pd.DataFrame) -> dict[st
     counts = present.groupby(["school_year", "grade"], as_index=False).size()
     for year, grade, count in counts.itertuples(index=False):
         moments[f"{year}: students in grade {grade}"] = int(count)
-    for year, rows in present.groupby("school_year"):
-        moments |= {f"{year}: {name}": share for name, share in _shares(rows).items()}
     takes_part = (schools["fep"] == 1) | (schools["fec"] == 1)
-    for year, count in takes_part.groupby(schools["school_year"]).sum().items():
+    for year in sorted(int(year) for year in present["school_year"].unique()):
+        shares = _shares(present[present["school_year"] == year])
+        moments |= {f"{year}: {name}": share for name, share in shares.items()}
+        count = takes_part[schools["school_year"] == year].sum()
         moments[f"{year}: schools in FEP or FEC"] = int(count)
     levels = schools.drop_duplicates("school_id").set_index("school_id")["school_level"]
     rows = present[present["school_id"].map(levels) == "elementary"]

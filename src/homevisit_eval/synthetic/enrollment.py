@@ -85,9 +85,9 @@ class Enrollment:
 
 def _room(places: Integers, school: Integers, grade: Integers) -> Floats:
     """Return the places that students of these schools and grades leave, hardly any if full."""
-    free = places.astype(np.float64)
-    np.subtract.at(free, (school, grade - LOWEST_GRADE), 1)
-    return np.maximum(free, FULL_SCHOOL * places)
+    taken = np.zeros_like(places)
+    np.add.at(taken, (school, grade - LOWEST_GRADE), 1)
+    return np.asarray(np.maximum(places - taken, FULL_SCHOOL * places), dtype=np.float64)
 
 
 def _other_school(
@@ -118,13 +118,16 @@ def _continuing(
     places: Integers,
     students: Students,
     *,
-    last: Enrollment,
+    last: Enrollment | None,
     draws: Draws,
 ) -> tuple[Integers, Integers, Integers]:
     """Return student, school and grade of those who stay from last year to this one.
 
     Never more of a grade than it has places in the district: the others leave.
     """
+    if last is None:
+        nobody = np.empty(0, np.int64)
+        return nobody, nobody, nobody
     rules = district.mobility
     stream = draws.stream(Draw.ROSTER_FORWARD, last.school_year + 1)
     u_repeat, u_leave, u_change, u_where = stream.random((4, len(last.student)))
@@ -145,12 +148,19 @@ def _continuing(
     school, rows = school.copy(), np.flatnonzero(moves)
     stays[rows[(target < 0) & beyond[moves]]] = False
     school[rows[target >= 0]] = target[target >= 0]
-    for value in range(LOWEST_GRADE, LOWEST_GRADE + GRADES):
-        rows = np.flatnonzero(stays & (grade == value))
-        surplus = len(rows) - int(places[:, value - LOWEST_GRADE].sum())
-        nearest = np.argsort((u_leave - chance)[rows], kind="stable")
-        stays[rows[nearest[: max(surplus, 0)]]] = False
+    stays &= ~_surplus(places, stays, grade, u_leave - chance)
     return last.student[stays], school[stays], grade[stays]
+
+
+def _surplus(places: Integers, stays: Booleans, grade: Integers, margin: Floats) -> Booleans:
+    """Return who of a grade stays beyond its places: those of the smallest margin."""
+    result = np.zeros(len(stays), dtype=np.bool_)
+    for at, limit in enumerate(places.sum(axis=0)):
+        rows = np.flatnonzero(stays & (grade == at + LOWEST_GRADE))
+        if len(rows) > limit:
+            order = np.argsort(margin[rows], kind="stable")
+            result[rows[order[: len(rows) - limit]]] = True
+    return result
 
 
 def enroll(
@@ -167,22 +177,19 @@ def enroll(
     Students who stay keep their schools; new students fill the places that are left, so that
     as many begin the year in each grade as the district has places. Some more enter later.
     """
-    whole = np.empty(0, np.int64)
-    student, school, grade = whole, whole, whole
-    places = schools.places[calendar.school_year - district.school_years[0]]
-    if last is not None:
-        student, school, grade = _continuing(
-            district, schools, places, students, last=last, draws=draws
-        )
-    cells, is_late = _new_cells(
-        district, places, school, grade, draws.stream(Draw.LATE_ENTRY, calendar.school_year),
-        first_year=last is None,
-    )  # fmt: skip
+    school_year = calendar.school_year
+    places = schools.places[school_year - district.school_years[0]]
+    student, school, grade = _continuing(
+        district, schools, places, students, last=last, draws=draws
+    )
+    late_share = district.mobility.late_entry * (1 if last else NEW_IN_FIRST_YEAR)
+    late_stream = draws.stream(Draw.LATE_ENTRY, school_year)
+    cells, is_late = _new_cells(places, school, grade, late_share, late_stream)
     new_school, new_grade = cells // GRADES, cells % GRADES + LOWEST_GRADE
     added = new_students(
         new_school,
         new_grade,
-        calendar.school_year,
+        school_year,
         families=district.families,
         schools=schools,
         existing=students,
@@ -207,13 +214,11 @@ def enroll(
 
 
 def _new_cells(
-    district: District,
     places: Integers,
     school: Integers,
     grade: Integers,
+    late_share: float,
     stream: np.random.Generator,
-    *,
-    first_year: bool,
 ) -> tuple[Integers, Booleans]:
     """Return ``school * 11 + position of the grade`` of new students, and which enter late.
 
@@ -226,8 +231,7 @@ def _new_cells(
     for at in np.flatnonzero(free.sum(axis=0) > wanted):
         free[:, at] = share_out(free[:, at].astype(np.float64), int(wanted[at]))
     cells = np.repeat(np.arange(free.size), free.ravel())
-    share = district.mobility.late_entry * (NEW_IN_FIRST_YEAR if first_year else 1)
-    later = cells[stream.random(len(cells)) < share]
+    later = cells[stream.random(len(cells)) < late_share]
     is_late = np.arange(len(cells) + len(later)) >= len(cells)
     return np.concatenate([cells, later]), is_late
 
@@ -254,8 +258,7 @@ def _spells(
     change_day = np.minimum(entry_day + 4 + np.floor(u_day * span).astype(np.int64), 175)
     start = calendar.ordinals[school, entry_day]
     change = calendar.ordinals[school, change_day]
-    second = np.full(n, -1)
-    rows = np.flatnonzero(transfers)
+    second, rows = np.full(n, -1), np.flatnonzero(transfers)
     room = places.astype(np.float64)
     second[rows] = _other_school(schools, room, school[rows], grade[rows], u_where[rows])
     moved = second >= 0

@@ -144,16 +144,13 @@ def new_students(
         for name, values in new.items()
     }
     stream = draws.stream(Draw.NEW_STUDENTS, school_year)
-    age_days = np.floor(stream.random(n) * 365).astype(np.int64)
-    older = (stream.random(n) < families.older) & (grade > 0)
-    born, which = np.unique(school_year - 1 - (grade + 5) - older, return_inverse=True)
-    cutoff = np.array([f"{calendar_year}-09-30" for calendar_year in born], "datetime64[D]")[which]
+    birth = _births(families, grade, school_year, stream)
     own = normal(stream, (4, n))
     traits = np.sqrt(FAMILY_SHARE) * _family_traits(family["household"], draws).T
     absence, behavior, math, reading = _correlated(traits + np.sqrt(1 - FAMILY_SHARE) * own)
     return Students(
         **family,
-        birth=cutoff - age_days.astype("timedelta64[D]"),
+        birth=birth,
         male=stream.random(n) < families.boys,
         proficiency=stream.random(n),
         disposition=stream.random(n),
@@ -162,6 +159,17 @@ def new_students(
         ability_math=math,
         ability_reading=reading,
     )
+
+
+def _births(
+    families: Families, grade: Integers, school_year: int, stream: np.random.Generator
+) -> NDArray[np.datetime64]:
+    """Return dates of birth: a child turns 5 by 30 September of kindergarten."""
+    age_days = np.floor(stream.random(len(grade)) * 365).astype(np.int64)
+    older = (stream.random(len(grade)) < families.older) & (grade > 0)
+    born, which = np.unique(school_year - 1 - (grade + 5) - older, return_inverse=True)
+    cutoff = np.array([f"{calendar_year}-09-30" for calendar_year in born], "datetime64[D]")
+    return np.asarray(cutoff[which] - age_days.astype("timedelta64[D]"))
 
 
 def _family_traits(household: Integers, draws: Draws) -> Floats:
