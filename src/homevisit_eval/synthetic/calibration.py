@@ -77,6 +77,13 @@ class Population:
     students: pd.DataFrame
     schools: pd.DataFrame
 
+    def __repr__(self) -> str:
+        """Show sizes, never rows."""
+        return (
+            f"Population(synthetic data: {len(self.students):,} student-years; "
+            f"schools: {self.schools['school_id'].nunique()})"
+        )
+
 
 def make_population(district: District, seed: int) -> Population:
     """Return the schools and students that a simulation with this seed has."""
@@ -87,12 +94,14 @@ def make_population(district: District, seed: int) -> Population:
         calendar = make_calendar(district, school_year, len(schools.ids), draws)
         everyone, last = enroll(district, schools, calendar, everyone, last=last, draws=draws)
         status, who = make_status(district, schools, everyone, last, draws), last.student
+        school = schools.ids[last.school]
+        school[~last.at_time_zero] = None
         part = pd.DataFrame(
             {
                 "student_id": who,
                 "school_year": school_year,
                 "grade": np.maximum(last.grade, -1),
-                "school_id": np.where(last.at_time_zero, schools.ids[last.school], None),
+                "school_id": school,
                 "sex": np.where(everyone.male[who], "male", "female"),
                 "race_ethnicity": np.array(RACES, dtype=object)[everyone.race[who]],
                 "at_risk": status.at_risk.astype(np.int64),
@@ -180,12 +189,14 @@ def population_moments(students: pd.DataFrame, schools: pd.DataFrame) -> dict[st
     """
     present = students[students["school_id"].notna()]
     moments: dict[str, float] = {"boys": float((present["sex"] == "male").mean())}
-    for (year, grade), rows in present.groupby(["school_year", "grade"]):
-        moments[f"{year}: students in grade {grade}"] = len(rows)
-    for year, rows in present.groupby("school_year"):
-        moments |= {f"{year}: {name}": share for name, share in _shares(rows).items()}
+    counts = present.groupby(["school_year", "grade"], as_index=False).size()
+    for year, grade, count in counts.itertuples(index=False):
+        moments[f"{year}: students in grade {grade}"] = int(count)
     takes_part = (schools["fep"] == 1) | (schools["fec"] == 1)
-    for year, count in takes_part.groupby(schools["school_year"]).sum().items():
+    for year in sorted(int(year) for year in present["school_year"].unique()):
+        shares = _shares(present[present["school_year"] == year])
+        moments |= {f"{year}: {name}": share for name, share in shares.items()}
+        count = takes_part[schools["school_year"] == year].sum()
         moments[f"{year}: schools in FEP or FEC"] = int(count)
     levels = schools.drop_duplicates("school_id").set_index("school_id")["school_level"]
     rows = present[present["school_id"].map(levels) == "elementary"]

@@ -19,6 +19,7 @@ __all__ = ["Enrollment", "enroll", "enrollment_table", "grade_codes"]
 
 GRADE_CODES = ("PK", "PK", "KG", "01", "02", "03", "04", "05", "06", "07", "08")
 NEW_IN_FIRST_YEAR = 0.3  # the part of the first year's students who would be new to the district
+FULL_SCHOOL = 0.02
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -82,12 +83,19 @@ class Enrollment:
         return np.where(second, self.second_school[row], self.school[row])
 
 
-def _other_school(
-    schools: Schools, places: Integers, school: Integers, grade: Integers, uniform: Floats
-) -> Integers:
-    """Return another school with the grade, likelier if large and alike in at-risk share.
+def _room(places: Integers, school: Integers, grade: Integers) -> Floats:
+    """Return the places that students of these schools and grades leave, hardly any if full."""
+    taken = np.zeros_like(places)
+    np.add.at(taken, (school, grade - LOWEST_GRADE), 1)
+    return np.asarray(np.maximum(places - taken, FULL_SCHOOL * places), dtype=np.float64)
 
-    Gives -1 where no other school has the grade. `places` are those of the year, shape (S, 11).
+
+def _other_school(
+    schools: Schools, room: Floats, school: Integers, grade: Integers, uniform: Floats
+) -> Integers:
+    """Return another school with the grade, likelier if it has room and a like at-risk share.
+
+    Gives -1 where no other school has the grade. `room` has shape (S, 11).
     """
     share, count = schools.at_risk_share, len(schools.ids)
     alike = np.exp(-np.abs(share[:, None] - share[None, :]) / 0.15)
@@ -95,7 +103,7 @@ def _other_school(
     result = np.full(len(school), -1)
     for value in np.unique(grade):
         rows = np.flatnonzero(grade == value)
-        weight = np.cumsum(alike * places[:, value - LOWEST_GRADE], axis=1)
+        weight = np.cumsum(alike * room[:, value - LOWEST_GRADE], axis=1)
         total = weight[:, -1:].copy()
         np.divide(weight, total, out=weight, where=total > 0)
         ladder = (weight + np.arange(count)[:, None]).ravel()
@@ -110,13 +118,16 @@ def _continuing(
     places: Integers,
     students: Students,
     *,
-    last: Enrollment,
+    last: Enrollment | None,
     draws: Draws,
 ) -> tuple[Integers, Integers, Integers]:
     """Return student, school and grade of those who stay from last year to this one.
 
     Never more of a grade than it has places in the district: the others leave.
     """
+    if last is None:
+        nobody = np.empty(0, np.int64)
+        return nobody, nobody, nobody
     rules = district.mobility
     stream = draws.stream(Draw.ROSTER_FORWARD, last.school_year + 1)
     u_repeat, u_leave, u_change, u_where = stream.random((4, len(last.student)))
@@ -132,16 +143,24 @@ def _continuing(
     )
     stays &= (u_leave >= chance) & (grade < GRADES + LOWEST_GRADE)
     moves = stays & (beyond | (u_change < rules.change_school))
-    target = _other_school(schools, places, school[moves], grade[moves], u_where[moves])
+    room = _room(places, school[stays & ~moves], grade[stays & ~moves])
+    target = _other_school(schools, room, school[moves], grade[moves], u_where[moves])
     school, rows = school.copy(), np.flatnonzero(moves)
     stays[rows[(target < 0) & beyond[moves]]] = False
     school[rows[target >= 0]] = target[target >= 0]
-    for value in range(LOWEST_GRADE, LOWEST_GRADE + GRADES):
-        rows = np.flatnonzero(stays & (grade == value))
-        surplus = len(rows) - int(places[:, value - LOWEST_GRADE].sum())
-        nearest = np.argsort((u_leave - chance)[rows], kind="stable")
-        stays[rows[nearest[: max(surplus, 0)]]] = False
+    stays &= ~_surplus(places, stays, grade, u_leave - chance)
     return last.student[stays], school[stays], grade[stays]
+
+
+def _surplus(places: Integers, stays: Booleans, grade: Integers, margin: Floats) -> Booleans:
+    """Return who of a grade stays beyond its places: those of the smallest margin."""
+    result = np.zeros(len(stays), dtype=np.bool_)
+    for at, limit in enumerate(places.sum(axis=0)):
+        rows = np.flatnonzero(stays & (grade == at + LOWEST_GRADE))
+        if len(rows) > limit:
+            order = np.argsort(margin[rows], kind="stable")
+            result[rows[order[: len(rows) - limit]]] = True
+    return result
 
 
 def enroll(
@@ -158,22 +177,19 @@ def enroll(
     Students who stay keep their schools; new students fill the places that are left, so that
     as many begin the year in each grade as the district has places. Some more enter later.
     """
-    whole = np.empty(0, np.int64)
-    student, school, grade = whole, whole, whole
-    places = schools.places[calendar.school_year - district.school_years[0]]
-    if last is not None:
-        student, school, grade = _continuing(
-            district, schools, places, students, last=last, draws=draws
-        )
-    cells, is_late = _new_cells(
-        district, places, school, grade, draws.stream(Draw.LATE_ENTRY, calendar.school_year),
-        first_year=last is None,
-    )  # fmt: skip
+    school_year = calendar.school_year
+    places = schools.places[school_year - district.school_years[0]]
+    student, school, grade = _continuing(
+        district, schools, places, students, last=last, draws=draws
+    )
+    late_share = district.mobility.late_entry * (1 if last else NEW_IN_FIRST_YEAR)
+    late_stream = draws.stream(Draw.LATE_ENTRY, school_year)
+    cells, is_late = _new_cells(places, school, grade, late_share, late_stream)
     new_school, new_grade = cells // GRADES, cells % GRADES + LOWEST_GRADE
     added = new_students(
         new_school,
         new_grade,
-        calendar.school_year,
+        school_year,
         families=district.families,
         schools=schools,
         existing=students,
@@ -198,13 +214,11 @@ def enroll(
 
 
 def _new_cells(
-    district: District,
     places: Integers,
     school: Integers,
     grade: Integers,
+    late_share: float,
     stream: np.random.Generator,
-    *,
-    first_year: bool,
 ) -> tuple[Integers, Booleans]:
     """Return ``school * 11 + position of the grade`` of new students, and which enter late.
 
@@ -217,8 +231,7 @@ def _new_cells(
     for at in np.flatnonzero(free.sum(axis=0) > wanted):
         free[:, at] = share_out(free[:, at].astype(np.float64), int(wanted[at]))
     cells = np.repeat(np.arange(free.size), free.ravel())
-    share = district.mobility.late_entry * (NEW_IN_FIRST_YEAR if first_year else 1)
-    later = cells[stream.random(len(cells)) < share]
+    later = cells[stream.random(len(cells)) < late_share]
     is_late = np.arange(len(cells) + len(later)) >= len(cells)
     return np.concatenate([cells, later]), is_late
 
@@ -245,9 +258,9 @@ def _spells(
     change_day = np.minimum(entry_day + 4 + np.floor(u_day * span).astype(np.int64), 175)
     start = calendar.ordinals[school, entry_day]
     change = calendar.ordinals[school, change_day]
-    second = np.full(n, -1)
-    rows = np.flatnonzero(transfers)
-    second[rows] = _other_school(schools, places, school[rows], grade[rows], u_where[rows])
+    second, rows = np.full(n, -1), np.flatnonzero(transfers)
+    room = places.astype(np.float64)
+    second[rows] = _other_school(schools, room, school[rows], grade[rows], u_where[rows])
     moved = second >= 0
     stop = np.where(leaves | moved, change, calendar.last[school])
     # calendars differ by at most three days, so the fourth day after is later everywhere

@@ -91,6 +91,24 @@ def _evenly(stream: np.random.Generator, level: Integers) -> Floats:
     return result
 
 
+def _in_pairs(stream: np.random.Generator, level: Integers, share: Floats) -> Floats:
+    """Return numbers in (0, 1), evenly spread over the schools of a level, for their sizes.
+
+    Schools that follow each other in the share at risk get u and 1 - u, so that students of the
+    district are not by chance much needier than its schools.
+    """
+    result = np.empty(len(level))
+    for value in np.unique(level):
+        rows = np.flatnonzero(level == value)
+        rows = rows[np.argsort(share[rows], kind="stable")]
+        pairs = (len(rows) + 1) // 2
+        place = np.argsort(stream.random(pairs), kind="stable")
+        first = (place + stream.random(pairs)) / pairs
+        both = np.stack([first, 1 - first], axis=1).ravel()
+        result[rows] = both[: len(rows)]
+    return result
+
+
 def _at_risk_shares(district: District, level: Integers, stream: np.random.Generator) -> Floats:
     """Draw shares at risk from the published quantiles, the whole shape in every district."""
     fraction, share = np.array(district.schools.at_risk_quantiles).T
@@ -117,7 +135,7 @@ def _places(
 ) -> Integers:
     """Return the places of each school and grade in each year, which add up to the totals."""
     mix, grade = district.schools, np.arange(GRADES) + LOWEST_GRADE
-    deviate = np.clip(ndtri(_evenly(stream, level)), SMALLEST, LARGEST)
+    deviate = np.clip(ndtri(_in_pairs(stream, level, share)), SMALLEST, LARGEST)
     size = np.exp(mix.size_sd * deviate + mix.size_at_risk * (share - 0.5))
     size *= np.array([1, 1, mix.k8_size, mix.middle_size])[level]
     served = (grade >= lowest[:, None]) & (grade <= highest[:, None])

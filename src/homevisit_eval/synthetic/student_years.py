@@ -140,6 +140,7 @@ def _person(year: SchoolYear, students: Students) -> Columns:
         "english_learner": status.english_learner,
         "disability": status.disability,
         "homeless": status.homeless,
+        "economically_disadvantaged": status.economically_disadvantaged,
     }
     return {
         "sex": np.where(students.male[who], "male", "female").astype(object),

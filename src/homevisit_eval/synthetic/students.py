@@ -142,23 +142,23 @@ def new_students(
     stream = draws.stream(Draw.HOUSEHOLDS, school_year)
     sibling = _siblings_of(stream, school, sibling_share, enrolled[1])
     first = int(existing.household.max()) + 1 if len(existing) else 0
-    new = _founded(families, first, schools.at_risk_share[school], school_year - grade, draws)
+    share = schools.at_risk_share[school]
+    odds = np.where((grade > 0) & (len(existing) > 0), families.newcomer_at_risk, 1.0)
+    chance = odds * share / (1 - share + odds * share)
+    new = _founded(families, first, (share, chance), school_year - grade, draws)
     donor = np.where(sibling < 0, len(enrolled[0]) + np.arange(n), sibling)
     family = {
         name: np.concatenate([getattr(existing, name)[enrolled[0]], values])[donor]
         for name, values in new.items()
     }
     stream = draws.stream(Draw.NEW_STUDENTS, school_year)
-    age_days = np.floor(stream.random(n) * 365).astype(np.int64)
-    older = (stream.random(n) < families.older) & (grade > 0)
-    born, which = np.unique(school_year - 1 - (grade + 5) - older, return_inverse=True)
-    cutoff = np.array([f"{calendar_year}-09-30" for calendar_year in born], "datetime64[D]")[which]
+    birth = _births(families, grade, school_year, stream)
     own = normal(stream, (4, n))
     traits = np.sqrt(FAMILY_SHARE) * _family_traits(family["household"], draws).T
     absence, behavior, math, reading = _correlated(traits + np.sqrt(1 - FAMILY_SHARE) * own)
     return Students(
         **family,
-        birth=cutoff - age_days.astype("timedelta64[D]"),
+        birth=birth,
         male=stream.random(n) < families.boys,
         proficiency=stream.random(n),
         disposition=stream.random(n),
@@ -169,6 +169,17 @@ def new_students(
     )
 
 
+def _births(
+    families: Families, grade: Integers, school_year: int, stream: np.random.Generator
+) -> NDArray[np.datetime64]:
+    """Return dates of birth: a child turns 5 by 30 September of kindergarten."""
+    age_days = np.floor(stream.random(len(grade)) * 365).astype(np.int64)
+    older = (stream.random(len(grade)) < families.older) & (grade > 0)
+    born, which = np.unique(school_year - 1 - (grade + 5) - older, return_inverse=True)
+    cutoff = np.array([f"{calendar_year}-09-30" for calendar_year in born], "datetime64[D]")
+    return np.asarray(cutoff[which] - age_days.astype("timedelta64[D]"))
+
+
 def _family_traits(household: Integers, draws: Draws) -> Floats:
     """Return what a household's members share of each trait, the same whenever drawn."""
     largest = int(household.max()) + 1 if household.size else 0
@@ -176,20 +187,22 @@ def _family_traits(household: Integers, draws: Draws) -> Floats:
 
 
 def _founded(
-    families: Families, first: int, share: Floats, cohort: Integers, draws: Draws
+    families: Families, first: int, risk: tuple[Floats, Floats], cohort: Integers, draws: Draws
 ) -> dict[str, NDArray[Any]]:
     """Return what the members of a family share, by name, of households `first` and following.
 
     Parameters
     ----------
-    share
-        Shape (n,), the share at risk of the school that each enters.
+    risk
+        Shape (n,) each: the share at risk of the school that each enters, and the chance of
+        being at risk.
     cohort
         Shape (n,), school year minus grade.
     """
+    share, chance = risk
     n = len(share)
     uniform = draws.stream(Draw.HOUSEHOLDS).random((first + n, 4))[first:]
-    at_risk = uniform[:, 0] < share
+    at_risk = uniform[:, 0] < chance
     limits = np.cumsum(race_weights(families, share, at_risk, cohort), axis=1)
     race = (uniform[:, 1, None] * limits[:, -1:] > limits[:, :-1]).sum(axis=1)
     return {

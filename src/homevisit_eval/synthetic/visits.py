@@ -230,7 +230,8 @@ def choose_year_visits(
             np.where(happens, position, AFTER),
         )
 
-    return visits(hazard), visits(np.where(summer.program > 0, rules.second, hazard))
+    again = np.isin(summer.program, (FEP, FEC))
+    return visits(hazard), visits(np.where(again, rules.second, hazard))
 
 
 def visit_table(
