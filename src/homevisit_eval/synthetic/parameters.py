@@ -53,17 +53,17 @@ class Attendance:
         Mean tardies a year of 180 days, and the term of the trait in its logarithm.
     """
 
-    intercept: float = -3.15
+    intercept: float = -3.625
     at_risk: float = 0.32
     disability: float = 0.20
-    trait: float = 0.76
+    trait: float = 1.0
     by_grade: tuple[float, ...] = (
         0.45, 0.35, 0.22, 0.10, 0.04, 0.0, -0.03, 0.0, 0.05, 0.15, 0.25,
     )  # fmt: skip
     school_sd: float = 0.10
     school_year_sd: float = 0.08
     teacher: float = 0.08
-    precision: float = 36.0
+    precision: float = 28.0
     by_weekday: tuple[float, ...] = (1.15, 0.95, 0.90, 0.95, 1.25)
     by_month: tuple[float, ...] = (
         1.15, 1.20, 1.05, 1.0, 1.05, 1.25, 1.0, 0.80, 0.85, 0.95, 1.0, 1.20,
@@ -97,7 +97,7 @@ class Discipline:
         Probability that an incident has a victim, a witness.
     """
 
-    intercept: float = -3.30
+    intercept: float = -3.29
     male: float = 0.62
     at_risk: float = 0.55
     disability: float = 0.30
@@ -249,16 +249,16 @@ incidents_grade, math_grade
         Strength of a class in which all others were visited before the year.
     """
 
-    attendance: float = 0.075
+    attendance: float = 0.0675
     attendance_at_risk: float = 0.40
     attendance_absence: float = 0.15
     attendance_grade: float = -0.10
-    incidents: float = 0.34
+    incidents: float = 0.40
     incidents_at_risk: float = 0.25
     incidents_grade: float = -0.06
-    math: float = 0.11
+    math: float = 0.149
     math_grade: float = 0.02
-    reading: float = 0.03
+    reading: float = 0.040
     school_sd: float = 0.0
     lasting: float = 0.25
     classmates: float = 0.0

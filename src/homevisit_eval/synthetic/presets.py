@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from homevisit_eval.errors import DesignError
-from homevisit_eval.synthetic.dcps import DCPS_MOBILITY, DCPS_SCHOOLS, DCPS_YEARS
+from homevisit_eval.synthetic.dcps import DCPS_MOBILITY, DCPS_SCHOOLS, DCPS_SELECTION, DCPS_YEARS
 from homevisit_eval.synthetic.parameters import (
     Attendance,
     Discipline,
@@ -96,6 +96,7 @@ def _dcps() -> District:
         school_years=DCPS_YEARS,
         schools=DCPS_SCHOOLS,
         mobility=DCPS_MOBILITY,
+        selection=DCPS_SELECTION,
         survey_share=0.03,
     )
 
