@@ -1,5 +1,7 @@
 """Synthetic districts: the same extracts as a real one, with effects that are known."""
 
+from homevisit_eval.synthetic.defects import Defects
+from homevisit_eval.synthetic.district_file import district_text, read_district
 from homevisit_eval.synthetic.parameters import (
     Achievement,
     Attendance,
@@ -11,6 +13,7 @@ from homevisit_eval.synthetic.parameters import (
 from homevisit_eval.synthetic.population import Mobility, SchoolMix
 from homevisit_eval.synthetic.presets import PRESETS, preset
 from homevisit_eval.synthetic.simulate import TABLES, Simulation, simulate
+from homevisit_eval.synthetic.state import write_state
 from homevisit_eval.synthetic.write import write_simulation
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "TABLES",
     "Achievement",
     "Attendance",
+    "Defects",
     "Discipline",
     "District",
     "Mobility",
@@ -25,7 +29,10 @@ __all__ = [
     "Selection",
     "Simulation",
     "VisitEffects",
+    "district_text",
     "preset",
+    "read_district",
     "simulate",
     "write_simulation",
+    "write_state",
 ]

@@ -13,6 +13,7 @@ from homevisit_eval.synthetic.assessments import assessment_table
 from homevisit_eval.synthetic.attendance import absence_table
 from homevisit_eval.synthetic.calendars import calendar_table, make_calendar
 from homevisit_eval.synthetic.characteristics import characteristics_table
+from homevisit_eval.synthetic.defects import with_defects
 from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.enrollment import enroll, enrollment_table
 from homevisit_eval.synthetic.incidents import incident_table
@@ -107,7 +108,11 @@ def simulate(
         raise DesignError(f"seed must be 0 or greater; it is {seed}.")
     schools, students, years = simulate_years(parameters, Draws(seed))
     ids = student_ids(len(students))
-    made = _tables(parameters, schools, students, years, Draws(seed), wanted=set(tables))
+    defects = parameters.defects if tables else None  # one table's defects stand in others
+    wanted = set(TABLES if defects else tables)
+    made = _tables(parameters, schools, students, years, Draws(seed), wanted=wanted)
+    if defects:
+        made = with_defects(made, defects, Draws(seed))
     return Simulation(
         parameters,
         seed,
