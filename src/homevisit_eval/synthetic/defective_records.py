@@ -87,7 +87,7 @@ def absences_on_saturdays(
 ) -> pd.DataFrame:
     """Return second records of some absences, dated on the next Saturday."""
     rows = absences[stream.random(len(absences)) < share]
-    wait = (SATURDAY - rows["date"].dt.weekday.to_numpy() - 1) % 7 + 1
+    wait = (SATURDAY - rows["date"].dt.day_of_week.to_numpy() - 1) % 7 + 1
     return rows.assign(date=rows["date"] + days(wait))[["student_id", "school_id", "date"]]
 
 
