@@ -193,6 +193,13 @@ def test_a_table_with_defects_does_not_depend_on_which_others_are_made(name: str
     pd.testing.assert_frame_equal(alone.tables[name], everything.tables[name])
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_all_defects_together_and_often_are_still_accepted(seed: int) -> None:
+    often = replace(Defects(**dict.fromkeys(NAMES, 1.0)), lost_scores=0.4)
+    found = deliver(simulate(district(replace(often, absences_at_old_school=0.5)), seed))
+    assert set(found.rules) == set().union(*DECIDED.values())
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), "often"])
 def test_a_rate_is_a_share(share: float) -> None:
     with pytest.raises(DesignError, match=r"Defects\.retests"):

@@ -107,7 +107,8 @@ def summer_registrations(
     begin = dates_of(spells["school_year"], SUMMER[0], years_before=1)
     finish = dates_of(spells["school_year"], SUMMER[1], years_before=1)
     on_time = (spells["entry_date"] > finish) & (spells["entry_date"].dt.month == 8)
-    chosen = (u_chosen < share) & on_time.to_numpy()
+    again = spells.duplicated(["student_id", "school_id", "school_year"])
+    chosen = (u_chosen < share) & on_time.to_numpy() & ~again.to_numpy()
     added = spells[chosen].assign(
         entry_date=begin[chosen] + days(np.floor(u_entry[chosen] * 30)), exit_date=finish[chosen]
     )

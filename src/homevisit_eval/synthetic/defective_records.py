@@ -33,7 +33,8 @@ def with_absences(absences: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         ``student_id, school_id, date``.
     """
     key = ["student_id", "school_id", "date"]
-    taken = pd.MultiIndex.from_frame(absences[key])
+    there = absences.loc[absences["student_id"].isin(rows["student_id"]), key]
+    taken = pd.MultiIndex.from_frame(there)
     fresh = rows[key].drop_duplicates()
     fresh = fresh[~pd.MultiIndex.from_frame(fresh).isin(taken)]
     if fresh.empty:
