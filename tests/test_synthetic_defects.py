@@ -50,7 +50,7 @@ DECIDED = {
 CHANGES = {
     "incidents_after_exit": DISCIPLINE,
     "absences_at_old_school": ABSENT | RATES,
-    "overlapping_transfers": {"days_enrolled"} | RATES,
+    "overlapping_transfers": {"days_enrolled", "school_id_count_date"} | RATES,
     "lost_scores": SCORES,
     "retests": SCORES,
 }
@@ -210,6 +210,7 @@ def test_a_rate_is_a_share(share: float) -> None:
 
 LARGEST_SHARE = {
     "days_enrolled": 0.02,
+    "school_id_count_date": 0.002,
     "attendance_rate": 0.03,
     "on_time_attendance_rate": 0.03,
     "chronic_absence": 0.002,

@@ -50,7 +50,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Preset = Literal["small", "dcps", "messy", "state"]
+Preset = Literal[
+    "small", "dcps", "null", "heterogeneous", "hidden_confounding", "targeted", "spillover",
+    "school_confounding", "teacher_selection", "messy", "state",
+]  # fmt: skip
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder with the district's files.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 Design = Annotated[Path, typer.Option("--design", help="The study's design file.")]

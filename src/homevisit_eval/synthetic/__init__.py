@@ -2,21 +2,26 @@
 
 from homevisit_eval.synthetic.defects import Defects
 from homevisit_eval.synthetic.district_file import district_text, read_district
+from homevisit_eval.synthetic.follow_up import follow_up_truth
 from homevisit_eval.synthetic.parameters import (
     Achievement,
     Attendance,
     Discipline,
     District,
+    Hidden,
+    ProgramSchools,
     Selection,
     VisitEffects,
 )
-from homevisit_eval.synthetic.population import Mobility, SchoolMix
+from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
 from homevisit_eval.synthetic.presets import PRESETS, preset
 from homevisit_eval.synthetic.simulate import TABLES, Simulation, simulate
 from homevisit_eval.synthetic.state import write_state
+from homevisit_eval.synthetic.truths import OUTCOMES
 from homevisit_eval.synthetic.write import write_simulation
 
 __all__ = [
+    "OUTCOMES",
     "PRESETS",
     "TABLES",
     "Achievement",
@@ -24,12 +29,16 @@ __all__ = [
     "Defects",
     "Discipline",
     "District",
+    "Families",
+    "Hidden",
     "Mobility",
+    "ProgramSchools",
     "SchoolMix",
     "Selection",
     "Simulation",
     "VisitEffects",
     "district_text",
+    "follow_up_truth",
     "preset",
     "read_district",
     "simulate",

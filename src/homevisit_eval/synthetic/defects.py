@@ -64,7 +64,7 @@ class Defects:
         Of transfers within a year, those whose old school reports the exit up to ten days after
         the entry at the new one, and marks an absence there meanwhile. Decided as
         ``overlapping_schools`` and ``other_school_counts``; the days between the schools now
-        count as enrolled: days enrolled, rates.
+        count as enrolled: days enrolled, rates, and the school of the count date.
     split_spells
         Of spells, those delivered as two at the same school, the second entered on the day
         after the first ends: none.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,9 @@ __all__ = ["district_text", "parse_district", "read_district"]
 FORMAT = 1
 NONE = "none"
 """How a parameter without a value is written: TOML has no word for it."""
+
+ONE_EACH = ("leave_after", "language_at_home", "race_at_risk", "race_affluent", "race_other")
+"""Lists with a value for each grade or each code, as those whose names end in ``by_grade``."""
 
 DISTRICT_FILE = FileKind(
     name="district",
@@ -101,8 +105,21 @@ def district_text(district: District) -> str:
 
 def _as_table(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass in order, tables last as TOML wants them."""
-    plain = {one.name: _plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+    plain = {
+        one.name: _plain(_in_kind(type(value), one.name, getattr(value, one.name)))
+        for one in dataclasses.fields(value)
+    }
     return dict(sorted(plain.items(), key=lambda item: isinstance(item[1], dict)))
+
+
+def _in_kind(cls: type, name: str, value: Any) -> Any:
+    """Return a value in the kind of its field: 0 as 0.0, so that equal districts are one text."""
+    if dataclasses.is_dataclass(value):
+        return value
+    try:
+        return _adapter(cls, name).validate_python(value, strict=True)
+    except ValidationError:
+        return value
 
 
 def _plain(value: Any) -> Any:
@@ -202,13 +219,13 @@ def _checked(cls: type, name: str, given: Any, usual: Any) -> tuple[Any, list[Fa
 def _length(name: str, hint: Any, usual: Any) -> int | None:
     """Return how many values a tuple must hold, if that is fixed.
 
-    It is by its annotation; or because it is by grade, and there are as many grades as usual.
+    It is by its annotation; or as usual, where there is a value for each grade or code.
     """
     inside = get_args(hint) if get_origin(hint) is tuple else ()
     if inside and inside[-1] is not Ellipsis:
         return len(inside)
-    by_grade = name.endswith("by_grade") and isinstance(usual, tuple)
-    return len(usual) if by_grade else None
+    fixed = name.endswith("by_grade") or name in ONE_EACH
+    return len(usual) if fixed and isinstance(usual, tuple) else None
 
 
 def _outside_limits(name: str, value: Any) -> list[Fault]:
@@ -217,12 +234,8 @@ def _outside_limits(name: str, value: Any) -> list[Fault]:
     No number is infinite; what is called an SD is not negative; what is called a share lies
     between 0 and 1. All other limits stand in the dataclasses.
     """
-    parts = enumerate(value) if isinstance(value, tuple) else [(None, value)]
     faults = []
-    for position, part in parts:
-        if not isinstance(part, float | int) or isinstance(part, bool):
-            continue
-        path = (name,) if position is None else (name, position)
+    for path, part in _numbers((name,), value):
         if not math.isfinite(part):
             faults.append(Fault(path, f"must be a finite number; it is {part}."))
         elif (name == "sd" or name.endswith("_sd")) and part < 0:
@@ -230,6 +243,15 @@ def _outside_limits(name: str, value: Any) -> list[Fault]:
         elif (name == "share" or name.endswith("_share")) and not 0 <= part <= 1:
             faults.append(Fault(path, f"must be between 0 and 1; it is {part:g}."))
     return faults
+
+
+def _numbers(path: Place, value: Any) -> Iterator[tuple[Place, float]]:
+    """Yield every number in a value, with its path."""
+    if isinstance(value, tuple):
+        for position, part in enumerate(value):
+            yield from _numbers((*path, position), part)
+    elif isinstance(value, float | int) and not isinstance(value, bool):
+        yield path, value
 
 
 @cache
