@@ -50,7 +50,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Preset = Literal["small", "dcps"]
+Preset = Literal[
+    "small", "dcps", "null", "heterogeneous", "hidden_confounding", "targeted", "spillover",
+    "school_confounding", "teacher_selection", "messy", "state",
+]  # fmt: skip
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder with the district's files.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 Design = Annotated[Path, typer.Option("--design", help="The study's design file.")]
@@ -123,16 +126,51 @@ def init(
 @app.command()
 def simulate(
     out: Out,
-    preset: Annotated[Preset, typer.Option(help="The kind of district.")] = "small",
+    preset: Annotated[
+        Preset | None, typer.Option(help="The kind of district: small if not given.")
+    ] = None,
+    parameters: Annotated[
+        Path | None, typer.Option("--parameters", help="A file of parameters, not a preset.")
+    ] = None,
+    districts: Annotated[
+        int | None, typer.Option(min=1, max=99, help="Districts of a state: 20 if not given.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same district.")] = 1,
 ) -> None:
-    """Make a synthetic district whose true effects are known."""
-    from homevisit_eval.cli.output_folder import new_folder
-    from homevisit_eval.synthetic import simulate, write_simulation
+    """Make a synthetic district, or state, whose true effects are known."""
+    if preset is not None and parameters is not None:
+        raise typer.BadParameter("give --preset or --parameters, not both.")
+    if districts is not None and preset != "state":
+        raise typer.BadParameter("--districts is for --preset state only.")
+    if preset == "state":
+        simulate_state(out, seed, districts or 20)
+    else:
+        simulate_district(out, seed, preset or "small", parameters)
 
+
+def simulate_district(out: Path, seed: int, preset_name: str, parameters: Path | None) -> None:
+    """Write one synthetic district, of a preset or of a file of parameters."""
+    from homevisit_eval.cli.output_folder import new_folder
+    from homevisit_eval.synthetic import preset, read_district, simulate, write_simulation
+
+    district = read_district(parameters) if parameters else preset(preset_name)
     with progress("Simulating", total=None), new_folder(out) as fresh:
-        write_simulation(simulate(preset, seed), fresh)
-    typer.echo(f"{out}: synthetic district, preset {preset}, seed {seed}.")
+        write_simulation(simulate(district, seed), fresh)
+    kind = f"parameters of {parameters}" if parameters else f"preset {preset_name}"
+    typer.echo(f"{out}: synthetic district, {kind}, seed {seed}.")
+
+
+def simulate_state(out: Path, seed: int, districts: int) -> None:
+    """Write a synthetic state, district by district."""
+    from homevisit_eval.cli.output_folder import new_folder
+    from homevisit_eval.synthetic import write_state
+
+    with (
+        progress("Simulating", total=districts + 1) as step,
+        new_folder(out) as fresh,
+    ):
+        write_state(fresh, seed, districts=districts, step=step)
+    typer.echo(f"{out}: synthetic state of {districts} districts, seed {seed}.")
 
 
 @app.command()

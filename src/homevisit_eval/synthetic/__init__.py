@@ -1,5 +1,7 @@
 """Synthetic districts: the same extracts as a real one, with effects that are known."""
 
+from homevisit_eval.synthetic.defects import Defects
+from homevisit_eval.synthetic.district_file import district_text, read_district
 from homevisit_eval.synthetic.follow_up import follow_up_truth
 from homevisit_eval.synthetic.parameters import (
     Achievement,
@@ -14,6 +16,7 @@ from homevisit_eval.synthetic.parameters import (
 from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
 from homevisit_eval.synthetic.presets import PRESETS, preset
 from homevisit_eval.synthetic.simulate import TABLES, Simulation, simulate
+from homevisit_eval.synthetic.state import write_state
 from homevisit_eval.synthetic.truths import OUTCOMES
 from homevisit_eval.synthetic.write import write_simulation
 
@@ -23,6 +26,7 @@ __all__ = [
     "TABLES",
     "Achievement",
     "Attendance",
+    "Defects",
     "Discipline",
     "District",
     "Families",
@@ -33,8 +37,11 @@ __all__ = [
     "Selection",
     "Simulation",
     "VisitEffects",
+    "district_text",
     "follow_up_truth",
     "preset",
+    "read_district",
     "simulate",
     "write_simulation",
+    "write_state",
 ]

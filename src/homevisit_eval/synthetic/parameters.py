@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from homevisit_eval.errors import DesignError
+from homevisit_eval.synthetic.defects import Defects
 from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
 
 __all__ = [
@@ -326,6 +327,8 @@ program_schools
         Share of students of grades 3 to 5 who answer the survey.
     truth_grades, truth_years
         Student-years in the truth table.
+    defects
+        What is wrong with the extracts; None if they are as they should be.
 
     Raises
     ------
@@ -348,6 +351,7 @@ program_schools
     survey_share: float = 0.07
     truth_grades: tuple[int, ...] = (1, 2, 3, 4, 5)
     truth_years: tuple[int, ...] = (2015, 2016, 2017)
+    defects: Defects | None = None
 
     def __post_init__(self) -> None:
         years = self.school_years

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from homevisit_eval.errors import DesignError
 from homevisit_eval.synthetic.dcps import DCPS_MOBILITY, DCPS_SCHOOLS, DCPS_SELECTION, DCPS_YEARS
+from homevisit_eval.synthetic.defects import Defects
 from homevisit_eval.synthetic.parameters import (
     Attendance,
     Discipline,
@@ -17,6 +18,7 @@ from homevisit_eval.synthetic.parameters import (
     Selection,
     VisitEffects,
 )
+from homevisit_eval.synthetic.population import SchoolMix
 
 __all__ = ["EXPECTATIONS", "PRESETS", "Expectation", "preset"]
 
@@ -82,6 +84,7 @@ EXPECTATIONS: Mapping[str, Expectation] = MappingProxyType(
         "messy": Expectation(
             True, "The records have the defects of real extracts, which the loaders resolve."
         ),
+        "state": Expectation(True, "What drives visits before the year is recorded."),
     }
 )
 
@@ -149,7 +152,25 @@ def _teacher_selection() -> District:
 
 
 def _messy() -> District:
-    return District(name="messy")
+    return District(name="messy", defects=Defects())
+
+
+def _state() -> District:
+    mix = SchoolMix(
+        early=6,
+        elementary=72,
+        k8=19,
+        middle=18,
+        elementary_lowest=(-2,),
+        students=50_000,
+        k8_size=0.65,
+        middle_size=2.8,
+        program_share=(0.17, 0.22, 0.27, 0.27, 0.27),
+    )
+    years = (2014, 2015, 2016, 2017, 2018)
+    return District(
+        name="state", school_years=years, schools=mix, survey_share=0.03, truth_years=years[1:]
+    )
 
 
 _MAKERS: Mapping[str, Callable[[], District]] = MappingProxyType(
@@ -164,6 +185,7 @@ _MAKERS: Mapping[str, Callable[[], District]] = MappingProxyType(
         "school_confounding": _school_confounding,
         "teacher_selection": _teacher_selection,
         "messy": _messy,
+        "state": _state,
     }
 )
 PRESETS: tuple[str, ...] = tuple(_MAKERS)
@@ -177,7 +199,8 @@ def preset(name: str) -> District:
     name
         ``"small"``: 12 elementary schools and about 4,000 students a year. ``"dcps"``: pre-K
         to grade 8 of a district like that of the replicated study, about 35,000 students a
-        year. The others are like ``"small"`` but for one thing, see `EXPECTATIONS`.
+        year. ``"state"``: one of the districts of a state, 50,000 students a year, see
+        `write_state`. The others are like ``"small"`` but for one thing, see `EXPECTATIONS`.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from homevisit_eval.synthetic.assessments import assessment_table
 from homevisit_eval.synthetic.attendance import absence_table
 from homevisit_eval.synthetic.calendars import calendar_table, make_calendar
 from homevisit_eval.synthetic.characteristics import characteristics_table
+from homevisit_eval.synthetic.defects import with_defects
 from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.enrollment import enroll, enrollment_table
 from homevisit_eval.synthetic.incidents import incident_table
@@ -117,7 +118,11 @@ def simulate(
     draws = Draws(seed, parameters.truth_years[0] if replication else 0, replication)
     schools, students, years = simulate_years(parameters, draws)
     ids = student_ids(len(students))
-    made = _tables(parameters, schools, students, years, draws, wanted=set(tables))
+    defects = parameters.defects if tables else None
+    wanted = set(TABLES if defects else tables)  # a table's defects follow from other tables
+    made = _tables(parameters, schools, students, years, draws, wanted=wanted)
+    if defects:
+        made = with_defects(made, defects, draws)
     return Simulation(
         parameters,
         seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,22 @@ import pandas as pd
 import tomli_w
 
 from homevisit_eval.errors import OutputError
+from homevisit_eval.synthetic.district_file import district_text
 from homevisit_eval.synthetic.simulate import Simulation
 
-__all__ = ["CHECKSUMS", "write_simulation"]
+__all__ = ["CHECKSUMS", "PARAMETERS", "settings_text", "write_checksums", "write_simulation"]
 
 CHECKSUMS = "SHA256SUMS"
+PARAMETERS = "truth/parameters.toml"
 NOTE = "Simulated: no row describes a real student, family, teacher or school."
 
 
 def write_simulation(simulation: Simulation, folder: str | Path) -> None:
-    """Write tables, ``district.toml``, ``truth/outcomes.csv`` and ``SHA256SUMS`` to `folder`.
+    """Write tables, ``district.toml``, ``SHA256SUMS`` and the folder ``truth`` to `folder`.
 
     Files are UTF-8 with line feeds; dates are ISO, missing values empty. Files of the same
-    names are replaced, others stay. No loader opens ``truth/``.
+    names are replaced, others stay. No loader opens ``truth``: it holds ``outcomes.csv``, and
+    ``parameters.toml`` from which `read_district` makes the district again.
 
     Parameters
     ----------
@@ -37,31 +41,42 @@ def write_simulation(simulation: Simulation, folder: str | Path) -> None:
         If the folder or a file cannot be written.
     """
     root = Path(folder)
-    settings = {
-        "format": 1,
-        "name": f"Synthetic district ({simulation.district.name})",
-        "synthetic": True,
-        "preset": simulation.district.name,
-        "seed": simulation.seed,
-        "note": NOTE,
-    }
+    settings = settings_text("district", simulation.district.name, simulation.seed)
     written = ["district.toml"]
     try:
         (root / "truth").mkdir(parents=True, exist_ok=True)
-        (root / "district.toml").write_bytes(tomli_w.dumps(settings).encode())
+        (root / "district.toml").write_bytes(settings.encode())
         for name, table in simulation.tables.items():
             _write_table(table, root / f"{name}.csv")
             written.append(f"{name}.csv")
         _write_table(simulation.truth, root / "truth" / "outcomes.csv")
-        written.append("truth/outcomes.csv")
-        lines = [
-            f"{hashlib.sha256((root / name).read_bytes()).hexdigest()}  {name}\n"
-            for name in sorted(written)
-        ]
-        (root / CHECKSUMS).write_bytes("".join(lines).encode())
+        (root / PARAMETERS).write_bytes(district_text(simulation.district).encode())
+        write_checksums(root, [*written, "truth/outcomes.csv", PARAMETERS])
     except OSError as error:
         reason = error.strerror or "unknown reason"
         raise OutputError(f"{root}: the synthetic district cannot be written: {reason}.") from None
+
+
+def settings_text(kind: str, preset: str, seed: int) -> str:
+    """Return the text of ``district.toml`` of a synthetic district or state (`kind`)."""
+    settings = {
+        "format": 1,
+        "name": f"Synthetic {kind} ({preset})",
+        "synthetic": True,
+        "preset": preset,
+        "seed": seed,
+        "note": NOTE,
+    }
+    return tomli_w.dumps(settings)
+
+
+def write_checksums(root: Path, names: Collection[str]) -> None:
+    """Write ``SHA256SUMS`` of the files of a folder, in the order of their names."""
+    lines = []
+    for name in sorted(names):
+        with (root / name).open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
+    (root / CHECKSUMS).write_bytes("".join(lines).encode())
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
