@@ -9,11 +9,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -26,24 +23,33 @@ from homevisit_eval.design.matching_methods import NearestNeighbor, NoMatching
 from homevisit_eval.design.outcome_models import DifferenceInMeans, FixedEffects
 from homevisit_eval.design.questions import Covariate, Outcome, Question, Variation
 from homevisit_eval.design.study import Eligibility, Measurement, StudyDesign
-from homevisit_eval.design.toml_lines import line_of, lines_of
-from homevisit_eval.design.wording import Fault, in_words, literals, nearest, path_text, shown
+from homevisit_eval.design.toml_file import (
+    Document,
+    FileKind,
+    check_format,
+    faults_by_line,
+    parse_document,
+    read_text,
+)
+from homevisit_eval.design.toml_lines import lines_of
+from homevisit_eval.design.wording import Fault, in_words, literals, nearest, shown
 from homevisit_eval.design.wording import Path as Place
 from homevisit_eval.errors import DesignError
 
 __all__ = ["design_checksum", "design_text", "parse_design", "read_design", "upgrade"]
 
-Document = dict[str, Any]
 Upgrade = Callable[[Document], Document]
 
 FORMAT = 1
 UPGRADES: Mapping[int, Upgrade] = {}
 """Format -> a pure function from a document of that format to one of the next."""
 
-LARGEST = 1_000_000  # bytes; a design file has a few thousand
-DEEPEST = 8  # tables and lists within each other; a design has five
-TOO_DEEP = "tables or lists are nested too deeply to be a design; compare it with a complete one."
-ADVICE = "`homevisit-eval init DIR` writes a complete one with comments."
+DESIGN_FILE = FileKind(
+    name="design",
+    example="study.toml",
+    advice="`homevisit-eval init DIR` writes a complete one with comments.",
+    repeated="[[questions]]",
+)
 
 CLASSES: Mapping[str, type] = {
     "covariates": Covariate,
@@ -74,7 +80,7 @@ def read_design(path: str | Path) -> StudyDesign:
         If the file cannot be read, is not TOML, has a format that this version does not know,
         or does not describe a possible design. The message lists every fault with its line.
     """
-    return parse_design(_text_of(Path(path)), str(path))
+    return parse_design(read_text(Path(path), DESIGN_FILE), str(path))
 
 
 def parse_design(text: str, file: str = "study.toml") -> StudyDesign:
@@ -92,21 +98,15 @@ def parse_design(text: str, file: str = "study.toml") -> StudyDesign:
     DesignError
         As for `read_design`.
     """
-    document = _document(text, file)
-    if not document:
-        raise DesignError(f"{file}: the file is empty. {ADVICE}")
-    _check_format(document, file)
+    document = parse_document(text, file, DESIGN_FILE)
+    check_format(document, file, known=(FORMAT, *UPGRADES), newest=FORMAT)
     plain = json.dumps(upgrade(document), default=str)  # a date becomes text
     try:
         return _adapter().validate_json(plain)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
     faults = _faults(json.loads(plain), details)
-    lines = lines_of(text)
-    listed = sorted((line_of(fault.path, lines) or 1, _sentence(fault)) for fault in faults)
-    sentences = list(dict.fromkeys(f"  line {line}: {sentence}" for line, sentence in listed))
-    count = "1 fault" if len(sentences) == 1 else f"{len(sentences)} faults"
-    raise DesignError("\n".join([f"{file}: {count} in the design of the study.", *sentences]))
+    raise DesignError(faults_by_line(faults, lines_of(text), file, "in the design of the study"))
 
 
 def design_text(design: StudyDesign) -> str:
@@ -148,106 +148,9 @@ def upgrade(
     return document
 
 
-def _text_of(path: Path) -> str:
-    try:
-        if path.is_dir():
-            raise DesignError(
-                f"{path}: this is a folder. Name the design file in it, for example "
-                f"{path / 'study.toml'}."
-            )
-        if path.stat().st_size > LARGEST:
-            raise DesignError(
-                f"{path}: the file is larger than {LARGEST:,} bytes and cannot be a design file. "
-                f"{ADVICE}"
-            )
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DesignError(f"{path}: there is no such file. {ADVICE}") from None
-    except PermissionError:
-        raise DesignError(f"{path}: there is no permission to read the file.") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, DesignError):
-            raise
-        raise DesignError(f"{path}: the file cannot be read; check the path.") from None
-    return _decoded(content, path)
-
-
-def _decoded(content: bytes, path: Path) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in content:
-        raise DesignError(
-            f"{path}: the file is not UTF-8 text; it looks like UTF-16. Save it as UTF-8 "
-            '(in Notepad: Save As, Encoding "UTF-8").'
-        )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-    raise DesignError(
-        f"{path}: line {line} has a letter that is not UTF-8, perhaps from Windows-1252 "
-        "(Latin-1). Save the file as UTF-8."
-    )
-
-
-def _document(text: str, file: str) -> Document:
-    try:
-        document = tomllib.loads(text)
-    except RecursionError:
-        raise DesignError(f"{file}: {TOO_DEEP}") from None
-    except ValueError as error:
-        message = str(error)
-    else:
-        if _is_deep(document):
-            raise DesignError(f"{file}: {TOO_DEEP}")
-        return document
-    place = re.search(r"at line (\d+), column (\d+)", message)
-    where = f"line {place[1]}, column {place[2]}" if place else "the end of the file"
-    if message.startswith("Cannot"):
-        raise DesignError(
-            f"{file}: near {where}, a table or key is given a second time. Keep one; "
-            "repeated tables such as [[questions]] have double brackets."
-        )
-    raise DesignError(
-        f"{file}: near {where}, the text is not TOML. Write key = value on a line of its own, "
-        "text in quotes, lists as [1, 2], and close every quote and bracket."
-    )
-
-
-def _is_deep(document: Document) -> bool:
-    level: list[Any] = [document]
-    for _ in range(DEEPEST):
-        inside = [value.values() if isinstance(value, dict) else value for value in level]
-        level = [part for parts in inside for part in parts if isinstance(part, dict | list)]
-    return bool(level)
-
-
-def _check_format(document: Document, file: str) -> None:
-    found = document.get("format")
-    if found is None:
-        raise DesignError(f"{file}: format is missing. Make `format = {FORMAT}` the first line.")
-    if not isinstance(found, int) or isinstance(found, bool):
-        raise DesignError(f"{file}: format must be a whole number, now {FORMAT}.")
-    if found != FORMAT and found not in UPGRADES:
-        older = "" if found < FORMAT else "; install a version that reads it, newer than this one"
-        raise DesignError(
-            f"{file}: format = {found} is unknown. homevisit-eval {_version()} reads format "
-            f"{FORMAT}{older}."
-        )
-
-
-def _version() -> str:
-    try:
-        return metadata.version("homevisit-eval")
-    except metadata.PackageNotFoundError:
-        return "of this source tree"
-
-
 @cache
 def _adapter() -> TypeAdapter[StudyDesign]:
     return TypeAdapter(StudyDesign)
-
-
-def _sentence(fault: Fault) -> str:
-    return f"{path_text(fault.path)} {fault.what}"
 
 
 def _faults(document: Document, details: list[ErrorDetails]) -> list[Fault]:
