@@ -1,4 +1,4 @@
-"""Fabricated trials: numbers drawn from normal distributions, so that no district is simulated."""
+"""A fabricated certificate: numbers drawn from normal distributions, so that no district is simulated."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from homevisit_eval.certificate import MAIN, Mode, Replication, Trial
+from homevisit_eval.certificate import (
+    MAIN,
+    Certificate,
+    Mode,
+    Replication,
+    Trial,
+    collect_certificate,
+)
+from homevisit_eval.certificate.designs import compared_designs
 from homevisit_eval.design import StudyDesign, read_design
 
-__all__ = ["DESIGN", "replications"]
+__all__ = ["DESIGN", "certificate", "replications"]
 
 DESIGN: StudyDesign = read_design(Path(__file__).resolve().parent.parent / "study.toml")
 DF = 14.0
@@ -25,13 +33,21 @@ NARROW = {"cluster_matched_set": 0.7}
 """What the standard errors of a design are multiplied by; 1 elsewhere."""
 
 
+def certificate(
+    count: int = 200, *, modes: tuple[Mode, ...] = ("redrawn",), preset: str = "small"
+) -> Certificate:
+    """Return a certificate of fabricated replications, as many in each mode."""
+    made = [one for mode in modes for one in replications(count, mode=mode)]
+    return collect_certificate(DESIGN, preset, 1, made)
+
+
 def replications(
     count: int, *, mode: Mode = "redrawn", districts: int = 4, seed: int = 1
 ) -> tuple[Replication, ...]:
     """Return replications of the study's main question and its variations."""
     question = next(one for one in DESIGN.questions if one.role == "primary")
     outcomes = [name for name in question.outcomes if name in TRUTHS]
-    designs = [MAIN, *(variation.name for variation in DESIGN.sensitivity)]
+    designs = [MAIN, *(one.name for one in compared_designs(DESIGN, question))]
     random = np.random.default_rng([seed, mode == "fixed"])
     of_district = random.normal(size=districts)
     made = []

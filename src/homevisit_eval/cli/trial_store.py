@@ -30,6 +30,7 @@ WORDS = {
     "district": "district's parameters",
     "seed": "seed",
     "districts": "number of fixed districts",
+    "variations": "whether variations are tried",
 }
 """What a key is made of, as a message names it."""
 
@@ -71,7 +72,7 @@ class TrialStore:
 
 
 def certificate_key(
-    design: StudyDesign, district: District, seed: int, districts: int
+    design: StudyDesign, district: District, *, seed: int, districts: int, variations: bool
 ) -> dict[str, Any]:
     """Return what must be equal for finished replications to count.
 
@@ -87,6 +88,7 @@ def certificate_key(
         "district": hashlib.sha256(parameters.encode()).hexdigest(),
         "seed": seed,
         "districts": districts,
+        "variations": variations,
     }
 
 

@@ -1,4 +1,4 @@
-"""Tables of a certificate: verdicts (R1), performance (R2), designs (R3), districts (R4)."""
+"""Tables of a certificate: verdicts (R1), figures (R2), designs (R3), districts (R4), expected (R5)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from homevisit_eval.report.certificate_words import (
     MODE_WORDS,
     QUESTIONS,
     by_outcome,
-    design_label,
     drawn_sentence,
-    expected_words,
+    expected_label,
     main_mode,
     main_performance,
     main_verdicts,
@@ -30,11 +29,12 @@ from homevisit_eval.table import PERCENT, Kind, Table
 
 if TYPE_CHECKING:
     from homevisit_eval.certificate import Certificate, Estimated, Mode, Performance
-    from homevisit_eval.certificate.performance import Answered
+    from homevisit_eval.certificate.performance import Answered, Judgment
 
 __all__ = [
     "certificate_designs",
     "certificate_districts",
+    "certificate_expectations",
     "certificate_performance",
     "certificate_verdicts",
 ]
@@ -91,7 +91,6 @@ def certificate_verdicts(certificate: Certificate, name: str = "R1") -> Table:
                 "mode": one.mode,
                 "question": QUESTIONS[one.question],
                 "verdict": JUDGMENTS[one.verdict][1],
-                "expected": expected_words(certificate, one),
                 "replications": performance.replications,
                 "replications_needed": one.replications_needed,
                 "reason": one.reason,
@@ -102,7 +101,6 @@ def certificate_verdicts(certificate: Certificate, name: str = "R1") -> Table:
         "mode": "text",
         "question": "text",
         "verdict": "text",
-        "expected": "text",
         "replications": "whole_number",
         "replications_needed": "whole_number",
         "reason": "text",
@@ -116,7 +114,6 @@ def certificate_verdicts(certificate: Certificate, name: str = "R1") -> Table:
         labels={
             "question": "Question",
             "verdict": "Verdict",
-            "expected": "Expected before the run",
             "replications_needed": "Replications that would decide",
         },
         notes=(
@@ -130,7 +127,6 @@ def certificate_verdicts(certificate: Certificate, name: str = "R1") -> Table:
         csv_only=(
             "mode",
             "replications",
-            *([] if certificate.expected else ["expected"]),
             *([] if frame["replications_needed"].notna().any() else ["replications_needed"]),
         ),
     )
@@ -282,7 +278,7 @@ DESIGN_LABELS: Mapping[str, str] = {
     "bias_of_std_error": "of one SE",
     "rmse": "Typical error (RMSE)",
     "se_ratio": "Standard errors",
-    "coverage": "of 95% intervals",
+    "coverage": "of intervals",
     "coverage_se": "Monte Carlo SE",
     "power": "Power",
     "share_matched": "Visited kept",
@@ -298,7 +294,7 @@ def _design_row(
 ) -> dict[str, object]:
     coverage = one.coverage_expected if one.mode == "redrawn" else one.coverage_kept
     return {
-        "label": design_label(one),
+        "label": one.label,
         "name": one.design,
         "outcome": outcome_title(certificate.design, one, shown),
         "unit": unit_of(certificate.design, one),
@@ -384,6 +380,63 @@ def certificate_districts(certificate: Certificate, name: str = "R4") -> Table:
         section="outcome",
         csv_only=("unit",),
     )
+
+
+def certificate_expectations(certificate: Certificate, name: str = "R5") -> Table | None:
+    """Return what was stated of the preset before it was run, beside what came out.
+
+    None if nothing was stated of this kind of district.
+    """
+    mode = main_mode(certificate)
+    shown = by_outcome([one for one in certificate.performance if one.mode == mode])
+    rows = []
+    for one in shown:
+        for question in QUESTIONS:
+            expected = certificate.expected.get(f"{one.design}: {question}")
+            verdict = verdict_on(certificate, one, question)
+            if expected is None or verdict is None:
+                continue
+            rows.append(
+                {
+                    "question": QUESTIONS[question],
+                    "design": one.label,
+                    "outcome": outcome_title(certificate.design, one, shown),
+                    "expected": expected_label(expected),
+                    "verdict": JUDGMENTS[verdict.verdict][1],
+                    "as_expected": _as_expected(expected, verdict.verdict),
+                }
+            )
+    if not rows:
+        return None
+    return Table(
+        name=name,
+        title="What was expected of such districts before any was made",
+        frame=pd.DataFrame(rows)[
+            ["design", "question", "outcome", "expected", "verdict", "as_expected"]
+        ],
+        kinds=dict.fromkeys(rows[0], "text"),
+        labels={
+            "design": "Design",
+            "question": "Question",
+            "expected": "Expected",
+            "verdict": "Verdict",
+            "as_expected": "As expected",
+        },
+        notes=(
+            "Some kinds of districts are made to defeat a design: there an honest certificate "
+            "says fail.",
+        ),
+        synthetic=True,
+        population=_population(certificate, [mode]),
+        section="outcome",
+    )
+
+
+def _as_expected(expected: str, verdict: Judgment) -> str:
+    if verdict == "undecided":
+        return "not decided"
+    passed = ("pass", "conservative")
+    return "yes" if verdict == expected or {verdict, expected} <= set(passed) else "NO"
 
 
 SPREAD_LABELS: Mapping[str, str] = {

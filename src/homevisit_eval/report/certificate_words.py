@@ -19,12 +19,12 @@ __all__ = [
     "JUDGMENTS",
     "MODE_WORDS",
     "QUESTIONS",
+    "QUESTION_NOUNS",
     "bias_sentence",
     "by_outcome",
     "coverage_sentence",
-    "design_label",
     "drawn_sentence",
-    "expected_words",
+    "expected_label",
     "false_positive_sentence",
     "main_mode",
     "main_performance",
@@ -33,6 +33,7 @@ __all__ = [
     "modes_of",
     "outcome_title",
     "power_sentence",
+    "printed_bias",
     "unit_of",
     "verdict_on",
 ]
@@ -53,6 +54,13 @@ QUESTIONS: Mapping[Answered, str] = {
     "estimand drift": "Whom does the estimate describe?",
 }
 
+QUESTION_NOUNS: Mapping[Answered, str] = {
+    "bias": "being right on average",
+    "coverage": "its intervals",
+    "false positives": "staying silent where visits do nothing",
+    "estimand drift": "whom it describes",
+}
+
 MODE_WORDS: Mapping[Mode, tuple[str, str]] = {
     "redrawn": (
         "schools redrawn",
@@ -68,9 +76,6 @@ MODE_WORDS: Mapping[Mode, tuple[str, str]] = {
         "accident of its schools, so only the spread over districts is shown.",
     ),
 }
-
-
-THIS_DESIGN = "The study's design"
 
 
 def modes_of(certificate: Certificate) -> list[Mode]:
@@ -111,18 +116,9 @@ def unit_of(design: StudyDesign, performance: Performance) -> str:
     return outcome_unit(design.outcome(performance.outcome))
 
 
-def expected_words(certificate: Certificate, verdict: Verdict) -> str | None:
-    """Return the label of the verdict that the preset stated beforehand, if it stated one."""
-    for outcome in (verdict.outcome, "all"):
-        stated = certificate.expected.get(f"{outcome} {verdict.question}")
-        if stated is not None:
-            return JUDGMENTS[stated][1] if stated in JUDGMENTS else stated
-    return None
-
-
-def design_label(performance: Performance) -> str:
-    """Return what a design is called: that of the study, or a variation by its label."""
-    return THIS_DESIGN if performance.design == MAIN else performance.label
+def expected_label(stated: str) -> str:
+    """Return the label of a verdict that a preset stated beforehand."""
+    return next((label for key, (_, label) in JUDGMENTS.items() if key == stated), stated)
 
 
 def by_outcome(performances: Sequence[Performance]) -> list[Performance]:
@@ -152,6 +148,14 @@ def drawn_sentence(performance: Performance) -> str:
     if performance.mode == "redrawn":
         return f"{count} synthetic districts, each drawn anew"
     return f"{count} replications in {performance.districts} synthetic districts held fixed"
+
+
+def printed_bias(design: StudyDesign, performance: Performance) -> tuple[str, str]:
+    """Return the bias as a number and its unit."""
+    number, _, unit = _difference(performance.bias.value, unit_of(design, performance)).partition(
+        " "
+    )
+    return number, unit
 
 
 def bias_sentence(design: StudyDesign, performance: Performance) -> str:

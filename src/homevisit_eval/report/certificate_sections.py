@@ -1,0 +1,487 @@
+"""The sections of a certificate's page, each from the tables and figures that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from homevisit_eval.certificate.summarize import PUBLISHED_EFFECTS
+from homevisit_eval.certificate.verdicts import (
+    LARGEST_BIAS_OF_NAIVE,
+    LARGEST_BIAS_OF_STD_ERROR,
+    NOMINAL_COVERAGE,
+    NOMINAL_REJECTION,
+)
+from homevisit_eval.design import design_checksum
+from homevisit_eval.report.certificate_words import (
+    JUDGMENTS,
+    MODE_WORDS,
+    QUESTION_NOUNS,
+    QUESTIONS,
+    bias_sentence,
+    coverage_sentence,
+    drawn_sentence,
+    false_positive_sentence,
+    main_mode,
+    main_performance,
+    main_verdicts,
+    matched_sentence,
+    modes_of,
+    outcome_title,
+    power_sentence,
+    printed_bias,
+)
+from homevisit_eval.report.method_tables import read_aloud
+from homevisit_eval.report.page import (
+    ReportFigure,
+    figure_html,
+    folded,
+    paragraph,
+    section,
+    table_html,
+)
+from homevisit_eval.report.words import in_sentence
+from homevisit_eval.sample.labels import listed
+from homevisit_eval.synthetic.district_file import district_text
+from homevisit_eval.table import Table
+
+if TYPE_CHECKING:
+    from homevisit_eval.certificate import Certificate, Mode, Performance, Verdict
+
+__all__ = [
+    "asked",
+    "bias_section",
+    "choices_section",
+    "coverage_section",
+    "districts_section",
+    "how_made_section",
+    "numbers_section",
+    "power_section",
+    "reading_section",
+    "source_section",
+    "verdict_section",
+    "verdict_summary",
+]
+
+
+def asked(certificate: Certificate, mode: Mode) -> str:
+    """Return what was asked, for the head of the page."""
+    performance = main_performance(certificate, mode)[0]
+    return (
+        f"The design “{certificate.design.title}” was carried out in {drawn_sentence(performance)}"
+        f" (preset “{certificate.district.name}”), in each of which the true effect of a home visit"
+        " is known. The question is whether its estimates are right on average, and whether its "
+        "intervals hold the truth as often as they promise."
+    )
+
+
+def verdict_section(certificate: Certificate, table: Table) -> str:
+    """Return the verdicts in plain words, one card an outcome, with R1 folded."""
+    mode = main_mode(certificate)
+    performances = main_performance(certificate, mode)
+    cards = "\n".join(_card(certificate, one, performances) for one in performances)
+    return section(
+        "findings",
+        "Verdicts",
+        paragraph(_lead(certificate, mode), css="lead"),
+        f'<div class="cards wide-cards">\n{cards}\n</div>',
+        folded("The verdicts with their rules and numbers", table_html(table)),
+    )
+
+
+def verdict_summary(certificate: Certificate) -> str:
+    """Return the verdicts on the study's own design as lines for a terminal."""
+    performances = [
+        one for mode in modes_of(certificate) for one in main_performance(certificate, mode)
+    ]
+    titles = {
+        (one.mode, one.study_question, one.outcome): outcome_title(
+            certificate.design, one, performances
+        )
+        for one in performances
+    }
+    lines = ["Synthetic data."]
+    for mode in modes_of(certificate):
+        for one in main_verdicts(certificate, mode):
+            title = titles[one.mode, one.study_question, one.outcome]
+            label = JUDGMENTS[one.verdict][1][2:]
+            lines.append(
+                f"{title}, {one.question} ({MODE_WORDS[mode][0]}): {label}. {one.reason}"
+                f"{_needed(one)}"
+            )
+    return "\n".join(lines).replace("−", "-")
+
+
+def bias_section(certificate: Certificate, drawings: Sequence[ReportFigure]) -> str:
+    """Return how far off the estimates are: sentences and FR1 by outcome."""
+    design, performances = certificate.design, main_performance(certificate, main_mode(certificate))
+    return section(
+        "bias",
+        "How far off is the estimate?",
+        *(
+            _headed(certificate, one, performances, bias_sentence(design, one),
+                    matched_sentence(design, one))
+            for one in performances
+        ),
+        "<h3>How to read the figures</h3>",
+        paragraph(
+            "A mark is the average error of one design over all replications; its line is where "
+            "that average could lie had other districts been drawn. The gray band is what the "
+            f"verdict allows: {LARGEST_BIAS_OF_STD_ERROR:g} standard errors, and "
+            f"{LARGEST_BIAS_OF_NAIVE:.0%} of the error of a plain comparison where that error "
+            "exceeds one standard error. A line wholly inside the band passes."
+        ),
+        _drawings(drawings),
+    )  # fmt: skip
+
+
+def coverage_section(
+    certificate: Certificate, drawings: Sequence[ReportFigure], every: ReportFigure
+) -> str:
+    """Return how often the intervals hold the truth: sentences, FR2 by outcome and FR4."""
+    performances = main_performance(certificate, main_mode(certificate))
+    low, high = NOMINAL_COVERAGE
+    return section(
+        "coverage",
+        "Do the intervals hold the truth as often as they promise?",
+        *(
+            _headed(certificate, one, performances, coverage_sentence(one),
+                    false_positive_sentence(one) if one.null else "")
+            for one in performances
+        ),
+        '<div class="with-figure">',
+        figure_html(every),
+        "<div>",
+        "<h3>How to read this figure</h3>",
+        paragraph(
+            "Each thin line is the interval of one replication, less the truth. The lines are "
+            "ordered by how many standard errors the estimate is from the truth, the closest at "
+            "the bottom. Intervals that miss the truth are orange and lie on top. If intervals are "
+            "honest, orange begins at the dashed line; if it begins lower, they are too narrow."
+        ),
+        paragraph(
+            "Orange lines on one side only mean that the estimates lean to that side."
+        ),
+        "</div>",
+        "</div>",
+        "<h3>The same for other designs</h3>",
+        paragraph(
+            f"The gray band is from {low:.1%} to {high:.1%}. A line wholly inside passes, one "
+            "wholly outside fails; for any other more replications are needed."
+        ),
+        _drawings(drawings),
+    )  # fmt: skip
+
+
+def power_section(certificate: Certificate, drawing: ReportFigure) -> str:
+    """Return whether a study of this size would see the published effect, with FR3."""
+    performances = main_performance(certificate, main_mode(certificate))
+    sentences = [
+        (one, power_sentence(certificate.design, one, PUBLISHED_EFFECTS[one.outcome]))
+        for one in performances
+        if one.outcome in PUBLISHED_EFFECTS
+    ]
+    return section(
+        "power",
+        "Would it see an effect?",
+        '<div class="with-figure">',
+        figure_html(drawing),
+        "<div>",
+        *(_headed(certificate, one, performances, text) for one, text in sentences),
+        "<h3>How to read the figure</h3>",
+        paragraph(
+            "The curve says with what probability a study of this size finds (p < .05, and with "
+            "the right sign) a true effect of the size below it. The errors of the replications "
+            "are kept and the true effect is replaced. The gray band is the Monte Carlo interval."
+        ),
+        "</div>",
+        "</div>",
+    )
+
+
+def choices_section(designs: Sequence[Table]) -> str:
+    """Return R3: the study's design beside the others."""
+    first, *others = designs
+    return section(
+        "choices",
+        "Which choices of the design matter?",
+        paragraph(
+            "Every line was run on the same districts. Where a line differs from the first one, "
+            "the choice that its name tells matters in districts like this one."
+        ),
+        table_html(first),
+        *(folded("The same with schools fixed", table_html(table)) for table in others),
+    )
+
+
+def districts_section(certificate: Certificate, table: Table) -> str:
+    """Return how far districts differ whose schools are fixed, with R4."""
+    performances = main_performance(certificate, "fixed")
+    return section(
+        "districts",
+        "A district that stays as it is",
+        paragraph(MODE_WORDS["fixed"][1]),
+        *(_headed(certificate, one, performances, coverage_sentence(one)) for one in performances),
+        table_html(table),
+    )
+
+
+def numbers_section(performance: Sequence[Table]) -> str:
+    """Return R2: every figure with its Monte Carlo error."""
+    first, *others = performance
+    return section(
+        "numbers",
+        "Every figure of the design",
+        table_html(first),
+        *(folded("The same with schools fixed", table_html(table)) for table in others),
+    )
+
+
+def source_section(
+    certificate: Certificate, expectations: Table | None, calibration: Table | None
+) -> str:
+    """Return what the districts are like: what was expected, calibration, parameters."""
+    parameters = escape(district_text(certificate.district))
+    return section(
+        "source",
+        "What the districts are like",
+        paragraph(
+            f"All districts are of the kind “{certificate.district.name}”. Their parameters say "
+            "how many schools and students there are, how attendance, incidents and scores come "
+            "about, who is visited, and what a visit changes."
+        ),
+        table_html(expectations) if expectations else "",
+        table_html(calibration) if calibration else "",
+        "<details><summary>All parameters, as in the file district.toml</summary>\n"
+        f'<pre class="parameters" tabindex="0">{parameters}</pre></details>',
+    )
+
+
+def how_made_section(certificate: Certificate) -> str:
+    """Return how the certificate was made, what is random, the rules, and the limits."""
+    cost = certificate.seconds
+    low, high = NOMINAL_COVERAGE
+    few, many = NOMINAL_REJECTION
+    random = "\n".join(
+        f"<dt>{escape(MODE_WORDS[mode][0].capitalize())}</dt><dd>{escape(MODE_WORDS[mode][1])}</dd>"
+        for mode in modes_of(certificate)
+    )
+    rules = "\n".join(
+        f"<li><strong>{escape(head)}</strong> {escape(text)}</li>"
+        for head, text in (
+            (
+                "Bias.",
+                "The far end of the Monte Carlo 95% interval of the bias is at most "
+                f"{LARGEST_BIAS_OF_STD_ERROR:g} standard errors and at most "
+                f"{LARGEST_BIAS_OF_NAIVE:.0%} of the naive bias, where that exceeds one standard "
+                "error. The truth is that of the students kept (b).",
+            ),
+            (
+                "Coverage.",
+                f"The Monte Carlo interval lies inside {low:.1%} to {high:.1%} (schools redrawn, "
+                f"of the expected effect), or from {low:.1%} on (schools fixed, of the effect on "
+                "the students kept).",
+            ),
+            (
+                "False positives.",
+                f"Where visits do nothing, p < .05 comes in {few:.1%} to {many:.1%} of "
+                "replications.",
+            ),
+            (
+                "Otherwise.",
+                "Fail, if the Monte Carlo interval lies wholly outside the limits; undecided, if "
+                "it lies neither inside nor outside.",
+            ),
+        )
+    )
+    return section(
+        "made",
+        "How this was made",
+        paragraph(
+            "Each replication makes a district and carries out the study by the same functions as "
+            "the command run. " + read_aloud(certificate.design.matching)
+        ),
+        "<h3>What is random</h3>",
+        f'<dl class="terms">\n{random}\n</dl>',
+        "<h3>Which truth</h3>",
+        paragraph(
+            "The true effect of a visit on a student is the difference of two expected outcomes, "
+            "with and without the visit, given all that was fixed before. (a) is its mean over "
+            "all eligible visited students whose outcome is observed, (b) its mean over those "
+            "whom the design kept, with its weights, (c) the mean of (a) over replications."
+        ),
+        "<h3>Rules of the verdicts</h3>",
+        f"<ul>\n{rules}\n</ul>",
+        "<h3>What this cannot show</h3>",
+        paragraph(
+            "A real district may differ from all of these in ways that nobody thought of. Above "
+            "all: if families and teachers choose visits for reasons that no file records, a "
+            "design may pass here and be wrong there. The preset hidden_confounding shows by how "
+            "much."
+        ),
+        f"<p>{escape(_cost_sentence(certificate))} Seed {certificate.seed}; design with SHA-256 "
+        f'<span class="mono">{escape(design_checksum(certificate.design))}</span>.</p>'
+        if cost.total
+        else "",
+    )
+
+
+def reading_section() -> str:
+    """Return the words of the page, explained."""
+    terms = "\n".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in TERMS)
+    return section("glossary", "How to read this page", f'<dl class="terms">\n{terms}\n</dl>')
+
+
+TERMS = (
+    (
+        "Visited, comparison",
+        "Visited students had a completed home visit in the summer before the school year. "
+        "Comparison students are eligible students without such a visit.",
+    ),
+    (
+        "Replication",
+        "One district, made with a random number generator, in which the whole study is done.",
+    ),
+    (
+        "Bias",
+        "The average of estimate less truth over replications. A single study is off by more, "
+        "because of chance; its standard error says by how much.",
+    ),
+    (
+        "Plain comparison, naive bias",
+        "Visited students less all other eligible students, without matching or regression, and "
+        "how far that is from the truth: the size of the problem that the design has to solve.",
+    ),
+    (
+        "Coverage",
+        "The share of replications whose interval holds the truth. Of 95% intervals it should be "
+        "95%.",
+    ),
+    (
+        "Power",
+        "The probability that a study finds an effect that is there.",
+    ),
+    (
+        "Expected effect",
+        "What a visit changes on average, over all visited students of districts like this one.",
+    ),
+    (
+        "Monte Carlo error, Monte Carlo interval",
+        "The numbers of this page rest on a limited number of replications. The interval says "
+        "where they could lie if there were many more.",
+    ),
+    (
+        "Standard error, SD, RMSE",
+        "Standard error: how far an estimate lies from its average by chance. SD: standard "
+        "deviation, the spread of an outcome among students. RMSE: how far one study is "
+        "typically off, bias and chance together.",
+    ),
+    (
+        "Worst SMD",
+        "The largest difference between the groups before the visit over all characteristics, in "
+        "standard deviations.",
+    ),
+)
+
+
+def _card(
+    certificate: Certificate, performance: Performance, among: Sequence[Performance]
+) -> str:
+    mine = [
+        verdict
+        for verdict in main_verdicts(certificate, performance.mode)
+        if (verdict.study_question, verdict.outcome)
+        == (performance.study_question, performance.outcome)
+    ]
+    number, unit = printed_bias(certificate.design, performance)
+    items = "\n".join(_check(certificate, performance, verdict) for verdict in mine)
+    title = outcome_title(certificate.design, performance, among)
+    return (
+        f'<article class="card">\n<h3>{escape(title)}</h3>\n'
+        f'<p class="big">{escape(number)} <small>{escape(unit)} off on average</small></p>\n'
+        f'<ul class="checks">\n{items}\n</ul>\n</article>'
+    )
+
+
+def _check(certificate: Certificate, performance: Performance, verdict: Verdict) -> str:
+    css, label = JUDGMENTS[verdict.verdict]
+    match verdict.question:
+        case "bias":
+            text = bias_sentence(certificate.design, performance)
+        case "coverage":
+            text = coverage_sentence(performance)
+        case "false positives":
+            text = false_positive_sentence(performance)
+        case "estimand drift":
+            text = matched_sentence(certificate.design, performance)
+    return (
+        f'<li><p class="label {css}">{escape(label)}</p>\n'
+        f"<h4>{escape(QUESTIONS[verdict.question])}</h4>\n"
+        f"<p>{escape(text + _needed(verdict))}</p></li>"
+    )
+
+
+def _needed(verdict: Verdict) -> str:
+    if verdict.replications_needed is None:
+        return ""
+    return (
+        f" About {verdict.replications_needed:,} replications would decide, if the numbers stayed "
+        "as they are."
+    )
+
+
+def _lead(certificate: Certificate, mode: Mode) -> str:
+    performances = main_performance(certificate, mode)
+    titles = {
+        (one.study_question, one.outcome): outcome_title(certificate.design, one, performances)
+        for one in performances
+    }
+    groups: dict[str, dict[str, list[str]]] = {}
+    for verdict in main_verdicts(certificate, mode):
+        if verdict.verdict == "statement":
+            continue
+        kind = "pass" if verdict.verdict == "conservative" else verdict.verdict
+        title = titles[verdict.study_question, verdict.outcome]
+        noun = QUESTION_NOUNS[verdict.question]
+        groups.setdefault(kind, {}).setdefault(noun, []).append(in_sentence(title))
+    if list(groups) == ["pass"]:
+        return "In districts like this one the design passes every check."
+    starts = {"fail": "It fails on", "undecided": "It is undecided on", "pass": "It passes on"}
+    said = [
+        f"{start} {listed([f'{noun} ({listed(names)})' for noun, names in groups[kind].items()])}."
+        for kind, start in starts.items()
+        if kind in groups
+    ]
+    return " ".join(["In districts like this one:", *said]).replace(": It", ": it", 1)
+
+
+def _headed(
+    certificate: Certificate,
+    performance: Performance,
+    among: Sequence[Performance],
+    *sentences: str,
+) -> str:
+    title = outcome_title(certificate.design, performance, among)
+    text = " ".join(sentence for sentence in sentences if sentence)
+    return f"<p><strong>{escape(title)}.</strong> {escape(text)}</p>" if text else ""
+
+
+def _drawings(drawings: Sequence[ReportFigure]) -> str:
+    inside = "\n".join(figure_html(drawing) for drawing in drawings)
+    return f'<div class="figures">\n{inside}\n</div>'
+
+
+def _cost_sentence(certificate: Certificate) -> str:
+    cost = certificate.seconds
+    stages = {
+        "making the district": cost.simulate,
+        "the panel": cost.panel,
+        "the sample": cost.sample,
+        "matching": cost.match,
+        "estimation": cost.estimate,
+        "the truth": cost.truth,
+        "other designs": cost.variations,
+    }
+    used = [f"{name} {seconds:.2f}" for name, seconds in stages.items() if seconds >= 0.005]
+    return f"A replication costs {cost.total:.2f} seconds on one core: {listed(used)}."
