@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from homevisit_eval.balance import Balance, assess_balance
+    from homevisit_eval.certificate import Certificate, certify, certify_iter
     from homevisit_eval.design import (
         Covariate,
         DifferenceInMeans,
@@ -73,6 +74,7 @@ __version__: str
 
 _HOMES = {
     "balance": ("Balance", "assess_balance"),
+    "certificate": ("Certificate", "certify", "certify_iter"),
     "design": (
         "Covariate",
         "DifferenceInMeans",
@@ -115,6 +117,7 @@ __all__ = [
     "AnalyticSample",
     "Answer",
     "Balance",
+    "Certificate",
     "Covariate",
     "DesignError",
     "DifferenceInMeans",
@@ -148,6 +151,8 @@ __all__ = [
     "assess_balance",
     "build_panel",
     "build_report",
+    "certify",
+    "certify_iter",
     "check_sources",
     "data_dictionary",
     "design_checksum",

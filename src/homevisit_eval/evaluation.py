@@ -23,6 +23,8 @@ __all__ = [
     "answer_questions",
     "collect_answers",
     "evaluate",
+    "vary",
+    "vary_sample",
 ]
 
 
@@ -211,19 +213,25 @@ def _skipped(question: Question, reason: Exception) -> Answer:
 
 def vary(panel: Panel, matched: MatchedSample, variation: Variation) -> list[Effect]:
     """Estimate the effects of a matched sample's question under one variation of its design."""
-    question, design = matched.sample.question, matched.sample.design
-    if variation.pool or variation.comparison_schools or variation.min_days_enrolled:
-        question = replace(
-            question,
-            pool=variation.pool or question.pool,
-            comparison_schools=variation.comparison_schools or question.comparison_schools,
-        )
-        days = variation.min_days_enrolled or design.eligibility.min_days_enrolled
-        design = replace(design, eligibility=replace(design.eligibility, min_days_enrolled=days))
-        matched = match_students(select_sample(panel, design, question), variation.matching)
-    elif variation.matching:
-        matched = match_students(matched.sample, variation.matching)
+    sample = vary_sample(panel, matched.sample, variation)
+    if variation.matching or sample is not matched.sample:
+        matched = match_students(sample, variation.matching)
     return [
         replace(estimate_effect(matched, name, variation.model), sensitivity=variation.label)
-        for name in question.outcomes
+        for name in sample.question.outcomes
     ]
+
+
+def vary_sample(panel: Panel, sample: AnalyticSample, variation: Variation) -> AnalyticSample:
+    """Return the sample of a variation: the very one given if it varies nothing of it."""
+    question, design = sample.question, sample.design
+    if not (variation.pool or variation.comparison_schools or variation.min_days_enrolled):
+        return sample
+    question = replace(
+        question,
+        pool=variation.pool or question.pool,
+        comparison_schools=variation.comparison_schools or question.comparison_schools,
+    )
+    days = variation.min_days_enrolled or design.eligibility.min_days_enrolled
+    design = replace(design, eligibility=replace(design.eligibility, min_days_enrolled=days))
+    return select_sample(panel, design, question)

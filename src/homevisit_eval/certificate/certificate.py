@@ -32,9 +32,10 @@ class Certificate:
         One for each mode, design and outcome, the main design first.
     verdicts
         By the rules of `judge`.
-    expected : mapping of outcome or "all" and question, "bias" for example, to verdict
-        What the preset was stated to show of the main design, before it was run; empty for
-        other districts.
+    expected : mapping of design and question, for example ``"main: bias"``, to verdict
+        What the preset was stated to show, before it was run; empty for other districts.
+    because
+        Why that was expected, one sentence.
     seconds
         Mean CPU seconds a replication.
     """
@@ -46,6 +47,7 @@ class Certificate:
     performance: tuple[Performance, ...]
     verdicts: tuple[Verdict, ...]
     expected: Mapping[str, str]
+    because: str
     seconds: Seconds
 
     def __repr__(self) -> str:

@@ -23,7 +23,8 @@ class Estimated:
     std_error
         Monte Carlo standard error; NaN if there are too few replications to know it.
     ci_low, ci_high
-        95 % Monte Carlo interval: Wilson's for shares, 1.96 standard errors for the rest.
+        95 % Monte Carlo interval: Wilson's for shares, for the rest that of the t distribution
+        with one degree of freedom less than there are independent districts.
     """
 
     value: float

@@ -1,10 +1,13 @@
 """Synthetic districts: the same extracts as a real one, with effects that are known."""
 
+from homevisit_eval.synthetic.follow_up import follow_up_truth
 from homevisit_eval.synthetic.parameters import (
     Achievement,
     Attendance,
     Discipline,
     District,
+    Hidden,
+    ProgramSchools,
     Selection,
     VisitEffects,
 )
@@ -20,11 +23,14 @@ __all__ = [
     "Attendance",
     "Discipline",
     "District",
+    "Hidden",
     "Mobility",
+    "ProgramSchools",
     "SchoolMix",
     "Selection",
     "Simulation",
     "VisitEffects",
+    "follow_up_truth",
     "preset",
     "simulate",
     "write_simulation",

@@ -49,10 +49,10 @@ class Scores:
     scale: Floats
     center: Floats
 
-    def standardized(self, subject: int, latent: Floats) -> Floats:
-        """Return what the panel makes of a score that is `latent` SDs above the average."""
-        points = self.center + self.scale * latent
-        return np.asarray((points - self.mean[subject]) / self.sd[subject])
+    def standardized(self, subject: int, rows: Integers, latent: Floats) -> Floats:
+        """Return what the panel makes of scores of `rows`, `latent` SDs above the average."""
+        points = self.center[rows] + self.scale[rows] * latent
+        return np.asarray((points - self.mean[subject, rows]) / self.sd[subject, rows])
 
 
 def score(

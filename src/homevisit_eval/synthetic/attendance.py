@@ -1,138 +1,153 @@
-"""Absences: how many are unexcused or tardy, and on which days they fall."""
+"""Absences and tardies day by day: what chance would bring, and what visits leave of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import betaincinv
 
 from homevisit_eval.synthetic.calendars import YearCalendar
-from homevisit_eval.synthetic.draws import Draw, Draws, negative_binomial_quantile
+from homevisit_eval.synthetic.draws import Draw, Draws
 from homevisit_eval.synthetic.enrollment import Enrollment
-from homevisit_eval.synthetic.outcomes import FULL_YEAR, Conduct
 from homevisit_eval.synthetic.parameters import District
-from homevisit_eval.synthetic.students import Students
+from homevisit_eval.synthetic.process import Process
 
-__all__ = ["absence_table", "count_tardies", "unexcused_absences"]
+__all__ = ["Absences", "absence_table", "calendar_factor", "draw_absences"]
 
 CATEGORIES = np.array(["excused", "unexcused", "tardy", "partial"], dtype=object)
 EXCUSED, UNEXCUSED, TARDY, PARTIAL = range(4)
-BY_WEEKDAY = np.array([1.15, 0.95, 0.90, 0.95, 1.25, 1.0, 1.0])  # Monday to Sunday
-BY_MONTH = np.array([1.15, 1.20, 1.05, 1.0, 1.05, 1.25, 1.0, 0.80, 0.85, 0.95, 1.0, 1.20])
-TARDY_SHAPE = 1.5
 ROWS_AT_ONCE = 8192
+ALMOST_ONE = 1 - 1e-9
 
+Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 
-def unexcused_absences(
-    district: District,
-    students: Students,
-    roll: Enrollment,
-    conduct: Conduct,
-    *,
-    at_risk: Booleans,
-    draws: Draws,
-) -> tuple[Booleans, Integers]:
-    """Return which full absences are unexcused (student by student), and how many of each.
+@dataclass(frozen=True, slots=True, eq=False)
+class Absences:
+    """All that chance would bring in a year without any visit, by student-year and date.
+
+    A visit prevents some: an event is left where `mark` is below the factor of that day.
 
     Parameters
     ----------
-    at_risk
-        Shape (n,), the flag.
+    row
+        Shape (e,), position of the student-year.
+    position
+        Shape (e,), position of the date in the calendar.
+    category
+        Shape (e,), position in `CATEGORIES`.
+    quarters
+        Shape (e,), quarters of the day missed: 4 for a full day, 0 for a tardy.
+    mark
+        Shape (e,), uniform numbers, 0 for tardies, which no visit prevents.
+    propensity
+        Shape (n,), each student-year's propensity to be absent.
     """
-    rules = district.attendance
-    logit = (
-        rules.unexcused
-        + rules.unexcused_at_risk * at_risk
-        + rules.unexcused_trait * students.absence[roll.student]
-    )
-    row = np.repeat(np.arange(len(roll.student)), conduct.full)
-    stream = draws.stream(Draw.ABSENCE_DAYS, roll.school_year)
-    unexcused = stream.random(len(row)) < expit(logit)[row]
-    return unexcused, np.bincount(row, weights=unexcused, minlength=len(logit)).astype(np.int64)
+
+    row: Integers
+    position: Integers
+    category: Integers
+    quarters: Integers
+    mark: Floats
+    propensity: Floats
+
+    @property
+    def full(self) -> Booleans:
+        """Whether each event is an absence of a full day."""
+        return self.quarters == 4
 
 
-def count_tardies(
-    district: District, students: Students, roll: Enrollment, conduct: Conduct, draws: Draws
-) -> Integers:
-    """Return tardies of each student-year, never more than the days that are left."""
-    rules = district.attendance
-    trait = students.absence[roll.student]
-    mean = rules.tardy * np.exp(rules.tardy_trait * trait - rules.tardy_trait**2 / 2)
-    uniform = draws.stream(Draw.TARDIES, roll.school_year).random(len(trait))
-    count = negative_binomial_quantile(uniform, mean * roll.days / FULL_YEAR, TARDY_SHAPE)
-    left = roll.days - conduct.full - (conduct.partial > 0).sum(axis=1)
-    return np.asarray(np.minimum(count, left))
+def calendar_factor(district: District, calendar: YearCalendar) -> Floats:
+    """Return the factor of each date, 1 on the worst weekday of the worst month: shape (D,)."""
+    rules, dates = district.attendance, calendar.dates
+    weekday = np.array([*rules.by_weekday, 0.0, 0.0])
+    month = np.array(rules.by_month)
+    day = (dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    factor = weekday[day] * month[dates.astype("datetime64[M]").astype(np.int64) % 12]
+    return np.asarray(factor / (weekday.max() * month.max()))
 
 
-def _day_weights(dates: NDArray[np.datetime64]) -> NDArray[np.float64]:
-    weekday = (dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
-    month = dates.astype("datetime64[M]").astype(np.int64) % 12
-    return np.asarray(BY_WEEKDAY[weekday] * BY_MONTH[month])
-
-
-def _missed_days(
-    calendar: YearCalendar, roll: Enrollment, count: Integers, draws: Draws
-) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """Yield (row, rank, calendar position) of `count` distinct enrolled days of each row.
-
-    Days are drawn without replacement, in proportion to their weights: the first to arrive in
-    a race of exponential times.
-    """
-    stream = draws.stream(Draw.ABSENCE_DATES, roll.school_year)
+def draw_absences(
+    district: District, calendar: YearCalendar, roll: Enrollment, process: Process, draws: Draws
+) -> Absences:
+    """Draw what would happen on each enrolled day without any visit."""
+    rules, n = district.attendance, len(roll.student)
+    stream = draws.stream(Draw.ATTENDANCE, roll.school_year)
+    first = process.absence * rules.precision
+    propensity = betaincinv(first, rules.precision - first, stream.random(n))
     position = np.flatnonzero(calendar.instructional.any(axis=0))
-    weight = _day_weights(calendar.dates[position])
-    for begin in range(0, len(count), ROWS_AT_ONCE):
+    factor = calendar_factor(district, calendar)[position]
+    pieces = []
+    for begin in range(0, n, ROWS_AT_ONCE):
         rows = slice(begin, begin + ROWS_AT_ONCE)
-        second = roll.second_school[rows]
-        enrolled = calendar.instructional[roll.school[rows]][:, position]
-        enrolled &= position >= roll.start[rows, None]
-        enrolled &= position <= roll.stop[rows, None]
-        later = calendar.instructional[second][:, position]
-        later &= (second >= 0)[:, None] & (position >= roll.second_start[rows, None])
-        time = -np.log1p(-stream.random((len(second), len(position)))) / weight
-        time[~(enrolled | later)] = np.inf
-        most = int(count[rows].max())
-        first = np.argsort(time, axis=1)[:, :most]
-        row, rank = np.nonzero(np.arange(most) < count[rows, None])
-        yield row + begin, rank, position[first[row, rank]]
+        enrolled = _enrolled(calendar, roll, rows, position)
+        uniform = stream.random(enrolled.shape)
+        chance = propensity[rows, None] * factor
+        late = 1 - rules.partial - process.tardy[rows, None]
+        row, column = np.nonzero(((uniform < chance) | (uniform >= late)) & enrolled)
+        u = uniform[row, column]
+        pieces.append((row + begin, position[column], u, u / chance[row, column]))
+    row, where, u, mark = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    full, partial = mark < 1, u >= 1 - rules.partial
+    stream = draws.stream(Draw.ABSENCE_DAYS, roll.school_year)
+    u_kind, u_length = stream.random((2, len(row)))
+    unexcused = np.where(u_kind < process.unexcused[row], UNEXCUSED, EXCUSED)
+    quarters = np.where(partial, 1 + np.floor(3 * u_length).astype(np.int64), 0)
+    return Absences(
+        row=row,
+        position=where,
+        category=np.where(full, unexcused, np.where(partial, PARTIAL, TARDY)),
+        quarters=np.where(full, 4, quarters),
+        mark=np.where(full, mark, np.where(partial, (1 - u) / rules.partial, 0.0)),
+        propensity=propensity,
+    )
+
+
+def _enrolled(
+    calendar: YearCalendar, roll: Enrollment, rows: slice, position: Integers
+) -> Booleans:
+    """Return on which of the dates at `position` each row is enrolled and taught."""
+    enrolled = calendar.instructional[roll.school[rows]][:, position]
+    enrolled &= position >= roll.start[rows, None]
+    enrolled &= position <= roll.stop[rows, None]
+    moved = np.flatnonzero(roll.second_school[rows] >= 0)
+    second = roll.second_school[rows][moved]
+    later = calendar.instructional[second][:, position]
+    later &= position >= roll.second_start[rows][moved, None]
+    enrolled[moved] |= later
+    return enrolled
 
 
 def absence_table(
     calendar: YearCalendar,
     roll: Enrollment,
-    conduct: Conduct,
+    absences: Absences,
+    happened: Booleans,
     *,
-    unexcused: Booleans,
-    tardies: Integers,
     school_ids: NDArray[np.object_],
     ids: NDArray[np.object_],
-    draws: Draws,
 ) -> pd.DataFrame:
-    """Return one row per absence, partial day or tardy of one school year, by student and date."""
-    partials = (conduct.partial > 0).sum(axis=1)
-    pieces = list(_missed_days(calendar, roll, conduct.full + partials + tardies, draws))
-    row, rank, position = (np.concatenate(column) for column in zip(*pieces, strict=True))
-    full = rank < conduct.full[row]
-    partial = ~full & (rank < (conduct.full + partials)[row])
-    category = np.full(len(row), TARDY)
-    category[full] = np.where(unexcused, UNEXCUSED, EXCUSED)
-    category[partial] = PARTIAL
-    fraction = np.full(len(row), np.nan)
-    fraction[partial] = conduct.partial[conduct.partial > 0] / 4
-    order = np.lexsort((position, row))
-    row, position = row[order], position[order]
+    """Return one row per absence, partial day or tardy of one school year, by student and date.
+
+    Parameters
+    ----------
+    happened
+        Shape (e,), the events that took place.
+    """
+    row, position = absences.row[happened], absences.position[happened]
+    category = absences.category[happened]
+    fraction = np.where(category == PARTIAL, absences.quarters[happened] / 4, np.nan)
     return pd.DataFrame(
         {
             "student_id": ids[roll.student[row]],
             "school_id": school_ids[roll.school_on(row, position)],
             "date": calendar.dates[position].astype("datetime64[s]"),
-            "category": CATEGORIES[category[order]],
-            "fraction": fraction[order],
+            "category": CATEGORIES[category],
+            "fraction": fraction,
         }
     )

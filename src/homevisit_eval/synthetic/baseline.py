@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from homevisit_eval.synthetic.parameters import District
 
-__all__ = ["Baseline", "blank_baseline"]
+__all__ = ["NEVER", "Baseline", "blank_baseline", "hinge"]
 
 AVERAGE_ABSENCE = 0.05
+NEVER = 99.0
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -36,6 +37,10 @@ class Baseline:
         That year's flags.
     visited
         Any completed visit that belongs to that year.
+    chronic
+        Whether more than 10 % of days were missed.
+    years_since_visit
+        Years since the last year with a completed FEP or FEC visit; `NEVER` if none is known.
     """
 
     known: Booleans
@@ -46,6 +51,8 @@ class Baseline:
     english_learner: Floats
     disability: Floats
     visited: Floats
+    chronic: Floats
+    years_since_visit: Floats
 
 
 def hinge(district: District, absence_rate: Floats) -> Floats:
@@ -65,4 +72,6 @@ def blank_baseline(district: District, n: int) -> Baseline:
         np.full(n, 0.1),
         np.full(n, 0.15),
         np.zeros(n),
+        np.zeros(n),
+        np.full(n, NEVER),
     )

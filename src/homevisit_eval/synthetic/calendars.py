@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from homevisit_eval.synthetic.draws import Draw, Draws
 from homevisit_eval.synthetic.parameters import District
 
-__all__ = ["YearCalendar", "calendar_table", "make_calendar"]
+__all__ = ["YearCalendar", "calendar_table", "count_positions", "make_calendar"]
 
 INSTRUCTIONAL_DAYS = 180
 FRIDAY = 4
@@ -115,17 +115,25 @@ def make_calendar(district: District, school_year: int, schools: int, draws: Dra
     )
 
 
+def count_positions(calendar: YearCalendar) -> NDArray[np.int64]:
+    """Return each school's count date, its first instructional day from October 5 on: (S,)."""
+    fall = np.datetime64(f"{calendar.school_year - 1}-10-05")
+    october = np.searchsorted(calendar.dates, fall)
+    schools = np.arange(len(calendar.own))
+    return np.asarray(calendar.ordinals[schools, calendar.before[schools, october]])
+
+
 def calendar_table(calendars: list[YearCalendar], school_ids: NDArray[np.object_]) -> pd.DataFrame:
     """Return one row per date: those of all schools (no school_id), then each school's own."""
     parts = []
     for calendar in calendars:
         shared = np.flatnonzero(~calendar.own)[:1]
+        counted = count_positions(calendar)
         for school in [*shared, *np.flatnonzero(calendar.own)]:
             positions = np.arange(calendar.first[school], calendar.last[school] + 1)
             open_day = calendar.instructional[school, positions]
             dates = calendar.dates[positions]
-            after = np.datetime64(f"{calendar.school_year - 1}-10-05")
-            count = dates == dates[open_day & (dates >= after)][0]
+            count = positions == counted[school]
             parts.append(
                 pd.DataFrame(
                     {

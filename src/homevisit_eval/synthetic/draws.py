@@ -7,13 +7,11 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, ndtri
+from scipy.special import ndtri
 
 __all__ = [
     "Draw",
     "Draws",
-    "beta_binomial_at_most",
-    "beta_binomial_quantile",
     "negative_binomial_quantile",
     "normal",
 ]
@@ -46,13 +44,20 @@ class Draw(IntEnum):
     STAFF = 19
     ROSTERS = 20
     SURVEYS = 21
-    TARDIES = 22
-    ABSENCE_DATES = 23
     INCIDENT_DAYS = 24
     TEST_TAKING = 25
+    TEACHERS = 26
+    ROUNDS = 27
+    HIDDEN = 28
+    BYSTANDERS = 29
+    RESPONSE = 30
 
 
-OUTCOME_NOISE = (Draw.ATTENDANCE, Draw.INCIDENTS, Draw.ASSESSMENTS)
+OUTCOMES = (
+    Draw.YEAR_VISITS, Draw.ATTENDANCE, Draw.ABSENCE_DAYS, Draw.INCIDENTS, Draw.INCIDENT_DAYS,
+    Draw.INCIDENT_ROWS, Draw.ASSESSMENTS, Draw.TEST_TAKING,
+)  # fmt: skip
+SUMMER = (Draw.SUMMER_VISITS, Draw.VISIT_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +69,18 @@ class Draws:
     seed
         The district's seed.
     redraw_from
-        School year from which the noise of outcomes is drawn anew; 0 for never. Everything
-        before it, and who is visited before that year, stays as it was.
+        School year from which visits and outcomes are drawn anew; 0 for never. Everything
+        before it stays as it was, and so do schools, teachers, students and classes.
     replication
-        Which new noise: an integer from 1 on.
+        Which new numbers: an integer from 1 on.
+    keep_first_summer
+        Whether who is visited before the year `redraw_from` stays as it was, too.
     """
 
     seed: int
     redraw_from: int = 0
     replication: int = 0
+    keep_first_summer: bool = False
 
     def stream(self, draw: Draw, school_year: int = 0) -> np.random.Generator:
         """Return a new generator for one purpose and one school year.
@@ -81,7 +89,9 @@ class Draws:
         another table, or leaving one out, changes no other.
         """
         key = [self.seed, int(draw), school_year]
-        if draw in OUTCOME_NOISE and 0 < self.redraw_from <= school_year:
+        summer_from = self.redraw_from + self.keep_first_summer
+        first = {**dict.fromkeys(OUTCOMES, self.redraw_from), **dict.fromkeys(SUMMER, summer_from)}
+        if self.redraw_from and draw in first and school_year >= first[draw]:
             key.append(self.replication)
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
@@ -90,54 +100,6 @@ def normal(stream: np.random.Generator, size: int | tuple[int, ...]) -> Floats:
     """Return standard normal deviates of the given shape, each from one uniform number."""
     uniform = np.clip(stream.random(size), 1e-15, 1 - 1e-15)
     return np.asarray(ndtri(uniform), dtype=np.float64)
-
-
-def beta_binomial_quantile(
-    uniform: Floats, trials: Integers, mean: Floats, precision: float
-) -> Integers:
-    """Return the smallest k whose beta-binomial distribution function reaches `uniform`.
-
-    Parameters
-    ----------
-    uniform
-        Shape (n,), numbers in [0, 1).
-    trials
-        Shape (n,), numbers of trials.
-    mean
-        Shape (n,), the mean of the beta distribution, strictly between 0 and 1.
-    precision
-        The sum of the beta distribution's two parameters.
-    """
-    first = mean * precision
-    second = (1 - mean) * precision
-    mass = np.exp(betaln(first, second + trials) - betaln(first, second))
-    result = np.zeros(len(uniform), dtype=np.int64)
-    rows = np.flatnonzero((uniform > mass) & (trials > 0))
-    u, n, a, b, p = uniform[rows], trials[rows], first[rows], second[rows], mass[rows]
-    below, k = p.copy(), 0
-    while rows.size:
-        p = p * (n - k) / (k + 1) * (a + k) / (b + n - k - 1)
-        below, k = below + p, k + 1
-        result[rows] = k
-        go = (u > below) & (k < n)
-        if not go.all():
-            rows, n = rows[go], n[go]
-            u, a, b, p, below = (x[go] for x in (u, a, b, p, below))
-    return result
-
-
-def beta_binomial_at_most(largest: int, trials: Integers, mean: Floats, precision: float) -> Floats:
-    """Return P(X <= k) for k = 0..`largest` of beta-binomial counts: shape (largest + 1, n)."""
-    first = mean * precision
-    second = (1 - mean) * precision
-    mass = np.exp(betaln(first, second + trials) - betaln(first, second))
-    result = np.empty((largest + 1, len(mean)))
-    result[0] = mass
-    for k in range(largest):
-        rest = np.maximum(trials - k, 0)
-        mass = mass * rest / (k + 1) * (first + k) / np.maximum(second + rest - 1, 1e-9)
-        result[k + 1] = result[k] + mass
-    return result
 
 
 def negative_binomial_quantile(uniform: Floats, mean: Floats, shape: float) -> Integers:

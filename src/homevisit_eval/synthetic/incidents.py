@@ -9,12 +9,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.synthetic.calendars import YearCalendar
-from homevisit_eval.synthetic.draws import Draw, Draws
+from homevisit_eval.synthetic.draws import Draw, Draws, negative_binomial_quantile
 from homevisit_eval.synthetic.enrollment import Enrollment
-from homevisit_eval.synthetic.outcomes import Conduct
 from homevisit_eval.synthetic.parameters import District
+from homevisit_eval.synthetic.process import Process
 
-__all__ = ["IncidentEvents", "incident_events", "incident_table"]
+__all__ = [
+    "IncidentEvents",
+    "Incidents",
+    "draw_incidents",
+    "incident_events",
+    "incident_table",
+    "serious_share",
+    "suspended",
+]
 
 BEHAVIORS = (
     ("disruption", 0.36, 0.04),
@@ -29,16 +37,43 @@ BEHAVIORS = (
     ("drugs", 0.003, 0.80),
     ("truancy", 0.01, 0.0),
 )  # behavior, share, probability of an out-of-school suspension
-SEVERE = 7
+SEVERE, LAST_SEVERE = 7, 9
+ACTIONS = np.array(["out_of_school_suspension", "in_school_suspension", "other", "none"], object)
+OUT_OF_SCHOOL, IN_SCHOOL_ACTION = 0, 1
 IN_SCHOOL, OTHER_ACTION = 0.14, 0.35
 
+Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Incidents:
+    """All that chance would bring in a year without any visit, shape (e,) each, by student-year.
+
+    A visit prevents some: an event is left where `mark` is below the factor of that day.
+
+    Parameters
+    ----------
+    row
+        Position of the student-year.
+    day
+        Number of the enrolled day, from 0.
+    position
+        Position of the date in the calendar.
+    mark
+        Uniform numbers.
+    """
+
+    row: Integers
+    day: Integers
+    position: Integers
+    mark: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class IncidentEvents:
-    """Each taking part in an incident, by school and date, shape (e,) each.
+    """Each taking part in an incident that took place, by school and date, shape (e,) each.
 
     Parameters
     ----------
@@ -50,36 +85,79 @@ class IncidentEvents:
         Position of the school.
     incident
         Number of the incident within the year: two students may share one.
+    behavior, action
+        Positions in `BEHAVIORS` and `ACTIONS`.
+    days
+        Length of the action, school days.
     """
 
     row: Integers
     position: Integers
     school: Integers
     incident: Integers
+    behavior: Integers
+    action: Integers
+    days: Integers
+
+    @property
+    def serious(self) -> Booleans:
+        """Severe behavior, or an out-of-school suspension."""
+        return (self.behavior >= SEVERE) & (self.behavior <= LAST_SEVERE) | (
+            self.action == OUT_OF_SCHOOL
+        )
+
+
+def suspended(events: IncidentEvents) -> Booleans:
+    """Return whether each event led to a suspension, in or out of school."""
+    return np.isin(events.action, (OUT_OF_SCHOOL, IN_SCHOOL_ACTION))
+
+
+def draw_incidents(
+    district: District, calendar: YearCalendar, roll: Enrollment, process: Process, draws: Draws
+) -> Incidents:
+    """Draw the incidents of each student-year without any visit, and spread them over its days."""
+    n, year = len(roll.student), roll.school_year
+    uniform = draws.stream(Draw.INCIDENTS, year).random(n)
+    count = negative_binomial_quantile(uniform, process.incidents, district.discipline.shape)
+    row = np.repeat(np.arange(n), count)
+    u_day, mark = draws.stream(Draw.INCIDENT_DAYS, year).random((2, len(row)))
+    day = np.floor(u_day * roll.days[row]).astype(np.int64)
+    return Incidents(row, day, roll.positions(calendar, row, day), mark)
 
 
 def incident_events(
-    district: District, calendar: YearCalendar, roll: Enrollment, conduct: Conduct, draws: Draws
+    district: District, roll: Enrollment, incidents: Incidents, happened: Booleans, draws: Draws
 ) -> IncidentEvents:
-    """Spread each student's incidents over enrolled days, and let some pairs share one."""
-    row = np.repeat(np.arange(len(roll.student)), conduct.incidents)
-    u_day, u_joint = draws.stream(Draw.INCIDENT_DAYS, roll.school_year).random((2, len(row)))
-    day = np.floor(u_day * roll.days[row]).astype(np.int64)
-    position = roll.positions(calendar, row, day)
+    """Say what the incidents that took place were, and let some pairs of students share one.
+
+    Two students can share an incident if each has one at the same school on the same day.
+    """
+    u = draws.stream(Draw.INCIDENT_ROWS, roll.school_year).random((4, len(incidents.row)))
+    row, position = incidents.row[happened], incidents.position[happened]
     school = roll.school_on(row, position)
     order = np.lexsort((row, position, school))
     row, position, school = row[order], position[order], school[order]
+    u_joint, u_behavior, u_action, u_days = u[:, happened][:, order]
     joins = np.zeros(len(row), dtype=np.bool_)
-    if len(row) > 1:
-        here = (school[1:] == school[:-1]) & (row[1:] != row[:-1])
-        stays = (roll.school_on(row[1:], position[:-1]) == school[1:]) & (
-            position[:-1] >= roll.start[row[1:]]
-        )
-        after_gap = (roll.second_school[row[1:]] < 0) | (position[:-1] <= roll.stop[row[1:]])
-        joins[1:] = here & stays & after_gap & (u_joint[order][1:] < district.discipline.joint)
-        joins[1::2] = False  # so that no row joins one that has joined itself
-    position = np.where(joins, np.concatenate([position[:1], position[:-1]]), position)
-    return IncidentEvents(row, position, school, np.cumsum(~joins) - 1)
+    same = (school[1:] == school[:-1]) & (position[1:] == position[:-1]) & (row[1:] != row[:-1])
+    joins[1:] = same & (u_joint[1:] < district.discipline.joint)
+    joins[1::2] = False  # so that no row joins one that has joined itself
+    incident = np.cumsum(~joins) - 1
+    share = np.array([share for _, share, _ in BEHAVIORS])
+    limits = np.cumsum(share / share.sum())[:-1]
+    first = np.flatnonzero(~joins)
+    behavior = np.searchsorted(limits, u_behavior[first], side="right")[incident]
+    action, days = _actions(behavior, u_action, u_days)
+    return IncidentEvents(row, position, school, incident, behavior, action, days)
+
+
+def serious_share() -> float:
+    """Return the probability that an incident is serious."""
+    share = np.array([share for _, share, _ in BEHAVIORS])
+    suspended = np.array([chance for _, _, chance in BEHAVIORS])
+    number = np.arange(len(BEHAVIORS))
+    severe = (number >= SEVERE) & (number <= LAST_SEVERE)
+    return float(np.average(np.where(severe, 1.0, suspended), weights=share))
 
 
 def _bystanders(
@@ -113,12 +191,9 @@ def incident_table(
     draws: Draws,
 ) -> pd.DataFrame:
     """Return one row per student and incident of a year; ``incident`` numbers them from 0."""
-    stream = draws.stream(Draw.INCIDENT_ROWS, roll.school_year)
+    stream = draws.stream(Draw.BYSTANDERS, roll.school_year)
     names = np.array([name for name, _, _ in BEHAVIORS], dtype=object)
-    share = np.array([share for _, share, _ in BEHAVIORS])
     incidents = int(events.incident[-1]) + 1 if len(events.incident) else 0
-    limits = np.cumsum(share / share.sum())[:-1]
-    behavior = np.searchsorted(limits, stream.random(incidents), side="right")
     victims = _bystanders(roll, events, district.discipline.victim, stream)
     witnesses = _bystanders(roll, events, district.discipline.witness, stream)
     taken = np.full(incidents, -1)
@@ -130,7 +205,6 @@ def incident_table(
         np.array(["perpetrator", "victim", "witness"], dtype=object),
         (len(events.row), len(victims[0]), int(apart.sum())),
     )
-    action, days = _actions(behavior[events.incident], stream)
     rest = len(row) - len(events.row)
     table = pd.DataFrame(
         {
@@ -138,24 +212,20 @@ def incident_table(
             "student_id": ids[roll.student[row]],
             "school_id": school_ids[events.school[event]],
             "date": calendar.dates[events.position[event]].astype("datetime64[s]"),
-            "behavior": names[behavior[events.incident[event]]],
+            "behavior": names[events.behavior[event]],
             "role": role,
-            "action": np.concatenate([action, np.full(rest, "none", dtype=object)]),
-            "days": np.concatenate([days, np.zeros(rest, dtype=np.int64)]),
+            "action": np.concatenate([ACTIONS[events.action], np.full(rest, "none", object)]),
+            "days": np.concatenate([events.days, np.zeros(rest, dtype=np.int64)]),
         }
     )
     return table.iloc[np.lexsort((np.arange(len(event)), events.incident[event]))]
 
 
-def _actions(
-    behavior: Integers, stream: np.random.Generator
-) -> tuple[NDArray[np.object_], Integers]:
+def _actions(behavior: Integers, u_action: Floats, u_days: Floats) -> tuple[Integers, Integers]:
     """Return action and days of those who took part in incidents of the given behaviors."""
     chance = np.array([chance for _, _, chance in BEHAVIORS])[behavior]
-    u_action, u_days = stream.random((2, len(behavior)))
     limits = np.cumsum([chance, np.minimum(IN_SCHOOL, 1 - chance), OTHER_ACTION * (1 - chance)], 0)
     kind = (u_action >= limits).sum(axis=0)
-    names = np.array(["out_of_school_suspension", "in_school_suspension", "other", "none"], object)
-    longest = np.where(behavior >= SEVERE, 10, 3)
-    days = np.select([kind == 0, kind == 1], [1 + np.floor(u_days * longest), 1], 0)
-    return names[kind], days.astype(np.int64)
+    longest = np.where((behavior >= SEVERE) & (behavior <= LAST_SEVERE), 10, 3)
+    days = np.select([kind == OUT_OF_SCHOOL, kind == IN_SCHOOL_ACTION], [1 + np.floor(u_days * longest), 1], 0)
+    return kind, days.astype(np.int64)

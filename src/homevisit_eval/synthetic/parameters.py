@@ -12,6 +12,8 @@ __all__ = [
     "Attendance",
     "Discipline",
     "District",
+    "Hidden",
+    "ProgramSchools",
     "Selection",
     "VisitEffects",
 ]
@@ -21,10 +23,13 @@ __all__ = [
 class Attendance:
     """How days are missed.
 
-    A student-year of n days has ``m = n // 45`` slots for partial days, each used with
-    probability `partial` and missing a quarter, a half or three quarters of the day with
-    equal probability; full days absent are beta-binomial with ``n - m`` trials. The logit of
-    the mean is linear in the terms below.
+    Each student has a propensity B to be absent in a year, beta distributed. On an enrolled day
+    d the student is absent with probability ``B * c[d] * f[d]``: `c` is the calendar's factor (of
+    weekday and month, 1 on the worst day), `f` that of home visits (see `VisitEffects`). A
+    part of the day is missed with probability ``partial * f[d]``, of a quarter, a half or
+    three quarters with equal chance. Days are independent given B, so the days absent of a
+    year are overdispersed: beta-binomial where `c` and `f` are constant, the bounded relative of the
+    negative binomial. The logit of the mean of B is linear in the terms below.
 
     Parameters
     ----------
@@ -34,17 +39,21 @@ class Attendance:
         Terms for the two years of pre-K, kindergarten and grades 1 to 8.
     school_sd, school_year_sd
         SDs of what lasts at a school and of what is new each year.
+    teacher
+        Term of the class teacher's quality (standard normal, lasting): fewer absences.
     precision
-        Sum of the two parameters of the beta distribution.
+        Sum of the two parameters of the beta distribution: the smaller, the heavier the tail.
+    by_weekday, by_month
+        Relative frequency of absences from Monday to Friday and from January to December.
     partial
-        Probability that a slot holds a partial day.
+        Probability a day that a part of it is missed.
     unexcused, unexcused_at_risk, unexcused_trait
         Terms of the logit that a full absence is unexcused.
     tardy, tardy_trait
-        Mean tardies a year, and the term of the trait in its logarithm.
+        Mean tardies a year of 180 days, and the term of the trait in its logarithm.
     """
 
-    intercept: float = -3.63
+    intercept: float = -3.15
     at_risk: float = 0.32
     disability: float = 0.20
     trait: float = 0.76
@@ -53,8 +62,13 @@ class Attendance:
     )  # fmt: skip
     school_sd: float = 0.10
     school_year_sd: float = 0.08
-    precision: float = 52.0
-    partial: float = 0.20
+    teacher: float = 0.08
+    precision: float = 36.0
+    by_weekday: tuple[float, ...] = (1.15, 0.95, 0.90, 0.95, 1.25)
+    by_month: tuple[float, ...] = (
+        1.15, 1.20, 1.05, 1.0, 1.05, 1.25, 1.0, 0.80, 0.85, 0.95, 1.0, 1.20,
+    )  # fmt: skip
+    partial: float = 0.0045
     unexcused: float = -0.75
     unexcused_at_risk: float = 0.45
     unexcused_trait: float = 0.35
@@ -64,7 +78,7 @@ class Attendance:
 
 @dataclass(frozen=True, slots=True)
 class Discipline:
-    """How many incidents a student takes part in: negative binomial.
+    """How many incidents a student takes part in: negative binomial, thinned by visits.
 
     Parameters
     ----------
@@ -73,10 +87,12 @@ class Discipline:
         grade 3 on, both ways; `trait` is the SD of the lasting trait.
     school_sd, school_year_sd
         SDs of what lasts at a school and of what is new each year.
+    teacher
+        Term of the class teacher's quality: fewer incidents.
     shape
         Gamma shape: the smaller, the heavier the tail.
     joint
-        Probability that every second row joins the incident before it in that school.
+        Probability that two students with an incident at one school on one day share it.
     victim, witness
         Probability that an incident has a victim, a witness.
     """
@@ -89,8 +105,9 @@ class Discipline:
     trait: float = 0.95
     school_sd: float = 0.22
     school_year_sd: float = 0.18
+    teacher: float = 0.12
     shape: float = 2.0
-    joint: float = 0.40
+    joint: float = 0.60
     victim: float = 0.25
     witness: float = 0.12
 
@@ -107,6 +124,8 @@ class Achievement:
         SDs of the lasting ability and of what is new each year.
     school_sd, school_year_sd
         SDs of what lasts at a school and of what is new each year.
+    teacher
+        Term of the class teacher's quality: higher scores.
     missing
         Probability that an enrolled student has no score; higher for students whose trait
         is to be absent.
@@ -120,50 +139,66 @@ class Achievement:
     noise: float = 0.40
     school_sd: float = 0.15
     school_year_sd: float = 0.08
+    teacher: float = 0.10
     missing: float = 0.04
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Who is visited in the summer, at a school that takes part.
+    """Who is visited, at a school that takes part.
 
-    The probability is ``highest * expit(score)``. The score is linear in the terms below,
-    all measured in the school year before; a student without that year counts as average.
+    Before the year the probability is ``highest * expit(score)``. The score is linear in the terms
+    below, all measured in the school year before; a student without that year counts as average.
+
+    During the year each student of a program school has one round: a day drawn from the first
+    days of the year's two-week rounds, the same weekday for all rounds of a student. On that
+    day the student is visited with probability ``during + during_incident * (any incident so
+    far) + during_absence * (full days absent so far / days so far)``. Students who change
+    school that year are not visited during it.
 
     Parameters
     ----------
     highest
         Bound of the probability: nobody is sure to be visited.
-    intercept, uptake_sd
-        The constant, and the SD of a school's uptake in a year (of no consequence for
-        outcomes).
+    intercept, uptake_sd, teacher_uptake_sd
+        The constant, and the SDs of a school's uptake in a year and of a class teacher's (of no
+        consequence for outcomes).
+    teacher
+        Term of the class teacher's quality, which does matter for outcomes.
     absence, absence_squared
         Terms of ``x = min(max(absence rate - absence_hinge, 0) / .05, 3)`` and its square.
     absence_hinge
         An absence rate: below it, attendance plays no part.
+    chronic
+        Added if more than 10 % of days were missed.
     unexcused
         Term of unexcused days, at most 10, divided by 5.
     any_incident, at_risk, at_risk_any_incident
         Main effects and the interaction.
     english_learner, disability, visited_prior, grade
         Further terms; `grade` a grade from grade 3 on, both ways.
-    early_childhood
-        Probability of a summer visit under EC, in pre-K of a school that takes part.
-    during, during_incident, during_absent
-        Probability of a first visit during the year: anyone; added after an incident of that
-        year; added if more than 8 % of days were missed that year.
+    early_childhood, early_childhood_during
+        Probability of a visit under EC before and during the year, in pre-K of a school that
+        takes part.
+    during, during_incident, during_absence
+        See above; `during` by school year.
     second
-        Probability of another visit during the year after a summer visit.
+        Probability of another visit during the year after a summer visit; it changes nothing.
     attempted
         Probability of a summer attempt that is not completed.
+    virtual
+        Share of visits by video or telephone from 2020-21 on.
     """
 
     highest: float = 0.60
     intercept: float = -2.15
     uptake_sd: float = 0.45
+    teacher_uptake_sd: float = 0.30
+    teacher: float = 0.0
     absence: float = 0.52
     absence_squared: float = -0.04
     absence_hinge: float = 0.04
+    chronic: float = 0.0
     unexcused: float = 0.12
     any_incident: float = 0.70
     at_risk: float = 0.30
@@ -173,24 +208,45 @@ class Selection:
     visited_prior: float = 0.50
     grade: float = -0.08
     early_childhood: float = 0.25
-    during: float = 0.05
+    early_childhood_during: float = 0.25
+    during: tuple[float, ...] = (0.05, 0.05, 0.05, 0.05, 0.05, 0.05)
     during_incident: float = 0.12
-    during_absent: float = 0.05
+    during_absence: float = 0.50
     second: float = 0.15
     attempted: float = 0.02
+    virtual: float = 0.40
 
 
 @dataclass(frozen=True, slots=True)
 class VisitEffects:
-    """What a completed FEP or FEC visit before the school year changes in that year.
+    """What a completed FEP or FEC visit changes, from the day after it to the end of the year.
 
-    Attendance: the logit of the mean absence falls by
-    ``attendance * (1 + attendance_at_risk * at risk + attendance_absence * x +
-    attendance_grade * (grade - 3))`` with x as in `Selection`. Incidents: the logarithm of
-    the mean falls by ``incidents * (1 + incidents_at_risk * at risk + incidents_grade *
-    (grade - 3))``. Scores rise by `math` + `math_grade` * (grade - 4), and by `reading`,
-    in SDs of students of one grade. Nothing else changes: no carry-over to later years except
-    through the next year's baseline measures, no effect of visits during the year.
+    The daily probability of an absence, and of a part of a day missed, is multiplied by
+    ``exp(-strength * attendance * (1 + attendance_at_risk * at risk + attendance_absence * x +
+    attendance_grade * (grade - 3)) * m)``, with x as in `Selection` and m the school's multiplier.
+    Each incident is prevented with probability ``1 - exp(-strength * incidents * (1 +
+    incidents_at_risk * at risk + incidents_grade * (grade - 3)) * m)``. Scores rise by
+    ``strength * (math + math_grade * (grade - 4)) * m``, and ``strength * reading * m``, in SDs
+    of students of one grade, times the part of the year that is left at the visit. No visit does
+    harm: an exponent or a rise below 0 counts as 0.
+
+    The strength is 1 after a visit of the year, `lasting` to the power k before it if the
+    last visit was k years ago, else 0; `classmates` times the share of classmates visited before
+    the year is added to it. Visits under EC, attempts, and a second visit change nothing.
+
+    Parameters
+    ----------
+    attendance, incidents, math, reading
+        The size.
+    attendance_at_risk, attendance_absence, attendance_grade, incidents_at_risk, \
+incidents_grade, math_grade
+        How it differs between students.
+    school_sd
+        SD of the school's multiplier, whose mean is 1.
+    lasting
+        What is left of a visit's strength a year later.
+    classmates
+        Strength of a class in which all others were visited before the year.
     """
 
     attendance: float = 0.075
@@ -203,6 +259,54 @@ class VisitEffects:
     math: float = 0.11
     math_grade: float = 0.02
     reading: float = 0.03
+    school_sd: float = 0.0
+    lasting: float = 0.25
+    classmates: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A family trait that no record holds, standard normal, half of it lasting by default.
+
+    Parameters
+    ----------
+    strength
+        Multiplies the terms below; 0 for no hidden confounding.
+    visits
+        Term in the score of `Selection`.
+    absence, incidents
+        Terms in the logit of absence and the logarithm of incidents: the trait lowers them.
+    scores
+        Term in scores, SDs.
+    lasting
+        Share of the trait's variance that stays with the family; the rest is new each year.
+    """
+
+    strength: float = 0.0
+    visits: float = 1.0
+    absence: float = 0.30
+    incidents: float = 0.45
+    scores: float = 0.20
+    lasting: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSchools:
+    """What differs at program schools for other reasons than visits.
+
+    Parameters
+    ----------
+    absence, incidents, scores
+        Improvement a year in the program: the logit of absence and the logarithm of incidents
+        fall, scores (SDs) rise, for all students of the school.
+    teachers
+        By how much the mean quality of teachers is lower at program schools, SDs.
+    """
+
+    absence: float = 0.0
+    incidents: float = 0.0
+    scores: float = 0.0
+    teachers: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +319,8 @@ class District:
         The preset's name, as printed.
     school_years
         Consecutive school years, named by their spring.
-    schools, mobility, attendance, discipline, achievement, selection, effects
+    schools, mobility, attendance, discipline, achievement, selection, effects, hidden, \
+program_schools
         The parts.
     survey_share
         Share of students of grades 3 to 5 who answer the survey.
@@ -237,6 +342,8 @@ class District:
     achievement: Achievement = field(default_factory=Achievement)
     selection: Selection = field(default_factory=Selection)
     effects: VisitEffects = field(default_factory=VisitEffects)
+    hidden: Hidden = field(default_factory=Hidden)
+    program_schools: ProgramSchools = field(default_factory=ProgramSchools)
     survey_share: float = 0.07
     truth_grades: tuple[int, ...] = (1, 2, 3, 4, 5)
     truth_years: tuple[int, ...] = (2015, 2016, 2017)
@@ -247,6 +354,11 @@ class District:
             raise DesignError("school_years must be consecutive, for example 2014 to 2017.")
         if len(self.schools.program_share) < len(years):
             raise DesignError("program_share must have a value for each school year.")
+        rules = self.selection
+        if len(rules.during) < len(years):
+            raise DesignError("during must have a value for each school year.")
+        if max(rules.during) + rules.during_incident + rules.during_absence > 1:
+            raise DesignError("during, during_incident and during_absence must add up to 1 or less.")
         mix = self.schools
         if min(mix.early, mix.k8, mix.middle, mix.elementary - 1) < 0:
             raise DesignError("a district needs at least one elementary school.")

@@ -8,35 +8,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homevisit_eval.synthetic.assessments import Scores, score
-from homevisit_eval.synthetic.attendance import count_tardies, unexcused_absences
+from homevisit_eval.synthetic.attendance import UNEXCUSED
 from homevisit_eval.synthetic.baseline import Baseline, blank_baseline, hinge
 from homevisit_eval.synthetic.calendars import YearCalendar
 from homevisit_eval.synthetic.characteristics import Status, make_status
-from homevisit_eval.synthetic.draws import (
-    Draw,
-    Draws,
-    beta_binomial_quantile,
-    negative_binomial_quantile,
-)
+from homevisit_eval.synthetic.draws import Draw, Draws, negative_binomial_quantile, normal
 from homevisit_eval.synthetic.enrollment import Enrollment
 from homevisit_eval.synthetic.incidents import IncidentEvents, incident_events
-from homevisit_eval.synthetic.outcomes import FULL_YEAR, Conduct, Expected, expect, realize
+from homevisit_eval.synthetic.outcomes import (
+    AFTER,
+    Chance,
+    Conduct,
+    Regime,
+    before_year,
+    draw_chance,
+    realize,
+)
 from homevisit_eval.synthetic.parameters import District
+from homevisit_eval.synthetic.process import Process, hidden_trait, make_process
 from homevisit_eval.synthetic.schools import Schools
+from homevisit_eval.synthetic.staff import Classes, StaffYear, make_classes, staff_of_year
 from homevisit_eval.synthetic.students import Students
 from homevisit_eval.synthetic.visits import (
+    Rounds,
     SummerVisits,
     YearVisits,
     choose_summer_visits,
     choose_year_visits,
+    make_rounds,
+    summer_probability,
 )
 
-__all__ = ["SchoolYear", "live_through"]
+__all__ = ["SchoolYear", "live_through", "regime_of"]
 
+Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 USUALLY_UNEXCUSED = 0.35
+USUAL_CALENDAR_FACTOR = 0.63
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,35 +55,39 @@ class SchoolYear:
 
     Parameters
     ----------
-    calendar, roll, status, baseline
+    calendar, roll, status, staff, classes, baseline
         What is fixed before the year's visits.
-    summer, expected
-        Who is visited before the year, and what is expected of both regimes.
+    summer, rounds, process, chance
+        Who is visited before the year, when visits are possible during it, what drives the year,
+        and what chance would bring without any visit.
+    during_if_unvisited, during
+        Visits during the year without one before it, and those that take place.
     if_unvisited, if_visited, conduct
         What happens under each regime, and what does happen.
-    absence_unexcused
-        For each full absence, student by student, whether it is unexcused.
-    unexcused, tardies
-        Shape (n,), counts.
-    events, scores, during
-        Incidents, test scores, visits during the year.
+    unexcused
+        Shape (n,), unexcused full days.
+    events, scores
+        Incidents that take place, and test scores.
     """
 
     calendar: YearCalendar
     roll: Enrollment
     status: Status
+    staff: StaffYear
+    classes: Classes
     baseline: Baseline
     summer: SummerVisits
-    expected: Expected
+    rounds: Rounds
+    process: Process
+    chance: Chance
+    during_if_unvisited: YearVisits
+    during: YearVisits
     if_unvisited: Conduct
     if_visited: Conduct
     conduct: Conduct
-    absence_unexcused: Booleans
     unexcused: Integers
-    tardies: Integers
     events: IncidentEvents
     scores: Scores
-    during: YearVisits
 
 
 def _baseline_from(district: District, roll: Enrollment, last: SchoolYear) -> Baseline:
@@ -83,6 +97,9 @@ def _baseline_from(district: District, roll: Enrollment, last: SchoolYear) -> Ba
     blank = blank_baseline(district, len(roll.student))
     rate = last.conduct.days_absent / last.roll.days
     visited = (last.summer.program > 0) | (last.during.program > 0)
+    since = np.where(
+        last.summer.visited | last.during.visited, 1, last.baseline.years_since_visit + 1
+    )
     measured = (
         (blank.absence_hinge, hinge(district, rate)),
         (blank.unexcused, last.unexcused),
@@ -91,6 +108,8 @@ def _baseline_from(district: District, roll: Enrollment, last: SchoolYear) -> Ba
         (blank.english_learner, last.status.english_learner),
         (blank.disability, last.status.disability),
         (blank.visited, visited),
+        (blank.chronic, rate > 0.10),
+        (blank.years_since_visit, since),
     )
     for mine, theirs in measured:
         mine[known] = theirs[at]
@@ -98,43 +117,58 @@ def _baseline_from(district: District, roll: Enrollment, last: SchoolYear) -> Ba
 
 
 def _imagined_baseline(
-    district: District,
-    schools: Schools,
-    students: Students,
-    roll: Enrollment,
-    *,
-    status: Status,
-    draws: Draws,
+    district: District, roll: Enrollment, *, process: Process, status: Status, draws: Draws
 ) -> Baseline:
     """Return a year before the first one, of which no records exist."""
     n = len(roll.student)
+    stream = draws.stream(Draw.EARLIER_YEAR, roll.school_year)
+    rate = process.absence * USUAL_CALENDAR_FACTOR * np.exp(0.5 * normal(stream, n))
+    incidents = negative_binomial_quantile(
+        stream.random(n), process.incidents, district.discipline.shape
+    )
     blank = blank_baseline(district, n)
-    expected = expect(district, schools, students, roll, status, baseline=blank, year_index=0)
-    regime = expected.unvisited
-    u_absent, u_incident = draws.stream(Draw.EARLIER_YEAR, roll.school_year).random((2, n))
-    trials = np.full(n, FULL_YEAR)
-    absent = beta_binomial_quantile(u_absent, trials, regime.absence, district.attendance.precision)
-    incidents = negative_binomial_quantile(u_incident, regime.incidents, district.discipline.shape)
     return Baseline(
-        np.zeros(n, dtype=np.bool_),
-        hinge(district, (absent / FULL_YEAR).astype(np.float64)),
-        (absent * USUALLY_UNEXCUSED).astype(np.float64),
+        blank.known,
+        hinge(district, rate),
+        np.floor(rate * 180 * USUALLY_UNEXCUSED),
         incidents.astype(np.float64),
         status.at_risk.astype(np.float64),
         status.english_learner.astype(np.float64),
         status.disability.astype(np.float64),
-        np.zeros(n),
+        blank.visited,
+        (rate > 0.10).astype(np.float64),
+        blank.years_since_visit,
     )
 
 
-def _chosen(visited: Booleans, with_visit: Conduct, without: Conduct) -> Conduct:
+def regime_of(roll: Enrollment, summer: Booleans, during: YearVisits) -> Regime:
+    """Return when each student-year is visited under FEP or FEC first."""
+    regime = before_year(len(summer))
+    days = np.maximum(roll.days, 1)
+    left = np.where(during.visited, (days - 1 - during.day) / days, 0.0)
+    return Regime(
+        np.where(summer, regime.position, np.where(during.visited, during.position, AFTER)),
+        np.where(summer, regime.left, left),
+    )
+
+
+def _chosen(visited: Booleans, chance: Chance, with_visit: Conduct, without: Conduct) -> Conduct:
+    absences, incidents = visited[chance.absences.row], visited[chance.incidents.row]
     return Conduct(
-        np.where(visited, with_visit.full, without.full),
-        without.partial,
+        np.where(absences, with_visit.absent, without.absent),
+        np.where(incidents, with_visit.involved, without.involved),
+        np.where(visited, with_visit.quarters, without.quarters),
         np.where(visited, with_visit.incidents, without.incidents),
         np.where(visited, with_visit.math, without.math),
         np.where(visited, with_visit.reading, without.reading),
     )
+
+
+def _share_of_classmates(classes: Classes, visited: Booleans) -> Floats:
+    """Return the share of each student's classmates who are visited before the year."""
+    size = np.bincount(classes.teacher)[classes.teacher]
+    others = np.bincount(classes.teacher, visited)[classes.teacher] - visited
+    return np.asarray(others / np.maximum(size - 1, 1))
 
 
 def live_through(
@@ -146,6 +180,7 @@ def live_through(
     *,
     last: SchoolYear | None,
     draws: Draws,
+    summer_visits: bool = True,
 ) -> SchoolYear:
     """Return the school year of the students in `roll`.
 
@@ -153,52 +188,63 @@ def live_through(
     ----------
     last
         The year before; None in the first.
+    summer_visits
+        Whether FEP and FEC visit before this year.
     """
     year_index = roll.school_year - district.school_years[0]
     status = make_status(students, roll, draws)
+    staff = staff_of_year(schools, roll, last.staff if last else None, draws)
+    classes = make_classes(staff, roll, draws)
+    hidden = hidden_trait(district, students.household[roll.student], roll.school_year, draws)
+
+    def process_from(baseline: Baseline, classmates: Floats) -> Process:
+        return make_process(
+            district, schools, students, roll, status=status, classes=classes,
+            baseline=baseline, hidden=hidden, classmates=classmates, year_index=year_index,
+        )  # fmt: skip
+
+    alone = np.zeros(len(roll.student))
     if last is None:
-        baseline = _imagined_baseline(district, schools, students, roll, status=status, draws=draws)
+        usual = process_from(blank_baseline(district, len(alone)), alone)
+        baseline = _imagined_baseline(district, roll, process=usual, status=status, draws=draws)
     else:
         baseline = _baseline_from(district, roll, last)
-    summer = choose_summer_visits(
-        district, schools, roll, baseline, year_index=year_index, draws=draws
-    )
-    expected = expect(
-        district, schools, students, roll, status, baseline=baseline, year_index=year_index
-    )
-    without, with_visit = realize(district, roll, expected, draws)
-    conduct = _chosen(summer.visited, with_visit, without)
-    absence_unexcused, unexcused = unexcused_absences(
-        district, students, roll, conduct, at_risk=status.at_risk, draws=draws
-    )
-    tardies = count_tardies(district, students, roll, conduct, draws)
-    events = incident_events(district, calendar, roll, conduct, draws)
-    scores = score(district, students, roll, conduct, draws)
-    during = choose_year_visits(
-        district,
-        schools,
-        calendar,
-        roll,
-        summer=summer,
-        conduct=conduct,
-        events=events,
+    probability = summer_visits * summer_probability(
+        district, schools, roll, baseline=baseline, classes=classes, hidden=hidden,
         year_index=year_index,
-        draws=draws,
+    )  # fmt: skip
+    summer = choose_summer_visits(
+        district, schools, roll, chance=probability, year_index=year_index, draws=draws
     )
+    process = process_from(baseline, _share_of_classmates(classes, summer.visited))
+    rounds = make_rounds(schools, calendar, roll, year_index=year_index, draws=draws)
+    chance = draw_chance(district, calendar, roll, process, draws)
+    would, during = choose_year_visits(
+        district, roll, rounds, process=process, chance=chance, summer=summer,
+        year_index=year_index, draws=draws,
+    )  # fmt: skip
+    nobody = np.zeros(len(alone), dtype=np.bool_)
+    without = realize(process, chance, regime_of(roll, nobody, would))
+    with_visit = realize(process, chance, before_year(len(alone)))
+    conduct = _chosen(summer.visited, chance, with_visit, without)
+    unexcused = conduct.absent & (chance.absences.category == UNEXCUSED)
     return SchoolYear(
         calendar=calendar,
         roll=roll,
         status=status,
+        staff=staff,
+        classes=classes,
         baseline=baseline,
         summer=summer,
-        expected=expected,
+        rounds=rounds,
+        process=process,
+        chance=chance,
+        during_if_unvisited=would,
+        during=during,
         if_unvisited=without,
         if_visited=with_visit,
         conduct=conduct,
-        absence_unexcused=absence_unexcused,
-        unexcused=unexcused,
-        tardies=tardies,
-        events=events,
-        scores=scores,
-        during=during,
+        unexcused=np.bincount(chance.absences.row[unexcused], minlength=len(alone)),
+        events=incident_events(district, roll, chance.incidents, conduct.involved, draws),
+        scores=score(district, students, roll, conduct, draws),
     )

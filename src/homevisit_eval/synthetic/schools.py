@@ -45,6 +45,8 @@ class Schools:
         logarithm of incidents, on scores: independent of participation.
     uptake
         Shape (S, Y), how eagerly the school visits: of no consequence for outcomes.
+    response
+        Shape (S,), standard normal, how much the school's students gain from visits.
     """
 
     ids: NDArray[np.object_]
@@ -60,6 +62,13 @@ class Schools:
     discipline: Floats
     achievement: Floats
     uptake: Floats
+    response: Floats
+
+    @property
+    def program_years(self) -> Integers:
+        """Shape (S, Y), how many years up to each the school has been in the program; 0 outside."""
+        takes_part = self.fep | self.fec
+        return np.asarray(np.cumsum(takes_part, axis=1) * takes_part)
 
 
 def _grades(district: District) -> tuple[Integers, Integers, Integers]:
@@ -146,6 +155,7 @@ def make_schools(district: District, draws: Draws) -> Schools:
         discipline=discipline,
         achievement=achievement,
         uptake=uptake,
+        response=normal(draws.stream(Draw.RESPONSE), count),
     )
 
 

@@ -20,16 +20,11 @@ from homevisit_eval.synthetic.parameters import District
 from homevisit_eval.synthetic.presets import preset
 from homevisit_eval.synthetic.school_year import SchoolYear, live_through
 from homevisit_eval.synthetic.schools import Schools, make_schools, school_table
-from homevisit_eval.synthetic.staff import (
-    assign_classes,
-    roster_table,
-    staff_ids,
-    staff_table,
-    staff_years,
-)
-from homevisit_eval.synthetic.student_years import student_year_table, truth_table
+from homevisit_eval.synthetic.staff import roster_table, staff_ids, staff_table
+from homevisit_eval.synthetic.student_years import student_year_table
 from homevisit_eval.synthetic.students import Students, no_students, student_ids, student_table
 from homevisit_eval.synthetic.surveys import survey_table
+from homevisit_eval.synthetic.truths import truth_table, visit_truth_table
 from homevisit_eval.synthetic.visits import visit_table
 
 __all__ = ["TABLES", "Simulation", "simulate"]
@@ -56,6 +51,8 @@ class Simulation:
         (all of it at its default rules), computed without them.
     truth : DataFrame
         One row per student-year in ``truth_grades`` and ``truth_years``: see `truth_table`.
+    visit_truth : DataFrame
+        One row per first visit during those years: see `visit_truth_table`.
     """
 
     district: District
@@ -63,6 +60,7 @@ class Simulation:
     tables: Mapping[str, pd.DataFrame]
     student_years: pd.DataFrame
     truth: pd.DataFrame
+    visit_truth: pd.DataFrame
 
     def __repr__(self) -> str:
         """Show the preset, the seed and the size of each table, never rows."""
@@ -74,7 +72,11 @@ class Simulation:
 
 
 def simulate(
-    district: District | str, seed: int, *, tables: Collection[str] = TABLES
+    district: District | str,
+    seed: int,
+    *,
+    tables: Collection[str] = TABLES,
+    replication: int = 0,
 ) -> Simulation:
     """Return a synthetic district whose effects of home visits are known for every student.
 
@@ -86,12 +88,16 @@ def simulate(
         A whole number from 0 on. The same seed gives the same district.
     tables
         Names of the tables to make (`TABLES`). A table's rows do not depend on which others
-        are made; none at all is the fast way to `student_years` and `truth`.
+        are made; none at all is the fast way to `student_years` and `truth`, which then lacks
+        chronic absence.
+    replication
+        A number above 0 keeps schools, teachers, students and everything before the first of
+        the district's ``truth_years``, and draws visits and outcomes from then on anew.
 
     Raises
     ------
     DesignError
-        If there is no such preset or table, or the seed is negative.
+        If there is no such preset or table, or seed or replication is negative.
 
     Examples
     --------
@@ -103,22 +109,33 @@ def simulate(
     unknown = [name for name in tables if name not in TABLES]
     if unknown:
         raise DesignError(f"tables holds {unknown[0]!r}; allowed are {', '.join(TABLES)}.")
-    if seed < 0:
-        raise DesignError(f"seed must be 0 or greater; it is {seed}.")
-    schools, students, years = simulate_years(parameters, Draws(seed))
+    for name, number in (("seed", seed), ("replication", replication)):
+        if number < 0:
+            raise DesignError(f"{name} must be 0 or greater; it is {number}.")
+    draws = Draws(seed, parameters.truth_years[0] if replication else 0, replication)
+    schools, students, years = simulate_years(parameters, draws)
     ids = student_ids(len(students))
-    made = _tables(parameters, schools, students, years, Draws(seed), wanted=set(tables))
+    made = _tables(parameters, schools, students, years, draws, wanted=set(tables))
     return Simulation(
         parameters,
         seed,
         {name: made[name] for name in TABLES if name in tables},
         student_year_table(years, students, schools, ids),
-        truth_table(parameters, years, ids),
+        truth_table(parameters, years, ids, draws, chronic_absence=bool(tables)),
+        visit_truth_table(parameters, years, ids),
     )
 
 
-def simulate_years(district: District, draws: Draws) -> tuple[Schools, Students, list[SchoolYear]]:
-    """Return schools, students and school years as arrays, without tables."""
+def simulate_years(
+    district: District, draws: Draws, *, no_summer_visits_in: int = 0
+) -> tuple[Schools, Students, list[SchoolYear]]:
+    """Return schools, students and school years as arrays, without tables.
+
+    Parameters
+    ----------
+    no_summer_visits_in
+        A school year before which nobody is visited, though visits would have been made.
+    """
     schools = make_schools(district, draws)
     students = no_students()
     years: list[SchoolYear] = []
@@ -134,7 +151,16 @@ def simulate_years(district: District, draws: Draws) -> tuple[Schools, Students,
             draws=draws,
         )
         years.append(
-            live_through(district, schools, calendar, students, roll, last=last, draws=draws)
+            live_through(
+                district,
+                schools,
+                calendar,
+                students,
+                roll,
+                last=last,
+                draws=draws,
+                summer_visits=school_year != no_summer_visits_in,
+            )
         )
     return schools, students, years
 
@@ -166,12 +192,10 @@ def _tables(
             absence_table(
                 y.calendar,
                 y.roll,
-                y.conduct,
-                unexcused=y.absence_unexcused,
-                tardies=y.tardies,
+                y.chance.absences,
+                y.conduct.absent,
                 school_ids=schools.ids,
                 ids=ids,
-                draws=draws,
             )
             for y in years
         ]
@@ -221,23 +245,23 @@ def _people(
 ) -> dict[str, pd.DataFrame]:
     """Return visits, staff and rosters, which name each other's people."""
     ids, rolls = student_ids(len(students)), [year.roll for year in years]
-    staff = staff_years(schools, rolls, draws)
+    staff, classes = [year.staff for year in years], [year.classes for year in years]
     names = staff_ids(staff)
-    teaching = [assign_classes(s, roll, draws) for s, roll in zip(staff, rolls, strict=True)]
     visits = [
         visit_table(
             year.calendar,
             year.roll,
             summer=year.summer,
             during=year.during,
-            team=(names[classes.teacher], names[classes.partner]),
+            team=(names[year.classes.teacher], names[year.classes.partner]),
             ids=ids,
+            virtual=district.selection.virtual,
             draws=draws,
         )
-        for year, classes in zip(years, teaching, strict=True)
+        for year in years
     ]
     return {
         "visits": _numbered(visits, "visit", "V"),
         "staff": staff_table(staff, district.school_years, schools, names),
-        "rosters": roster_table(rolls, teaching, schools, ids, names),
+        "rosters": roster_table(rolls, classes, schools, ids, names),
     }

@@ -1,4 +1,4 @@
-"""Staff, their schools over the years, and the classes they teach."""
+"""Staff, their schools over the years, the classes they teach, and how well."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from homevisit_eval.synthetic.draws import Draw, Draws
+from homevisit_eval.synthetic.draws import Draw, Draws, normal
 from homevisit_eval.synthetic.enrollment import Enrollment
 from homevisit_eval.synthetic.schools import GRADES, LOWEST_GRADE, Schools
 
-__all__ = ["StaffYear", "Teaching", "roster_table", "staff_ids", "staff_table", "staff_years"]
+__all__ = ["Classes", "StaffYear", "make_classes", "roster_table", "staff_ids", "staff_of_year", "staff_table"]
 
 CLASS_SIZE = 23
 LEAVES, MOVES = 0.11, 0.05
@@ -20,6 +20,7 @@ ROLES = np.array(["teacher", "aide", "counselor", "administrator", "other"], dty
 OTHER_STAFF = (1, 1, 2, 3, 4)  # roles of the staff that every school has besides teachers
 MOST_EXPERIENCE = 25
 
+Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
@@ -35,19 +36,33 @@ class StaffYear:
         ``school * slots + slot``: slots are the 11 grades, then the other posts.
     experience
         Years.
+    people
+        Persons ever on staff up to this year, a number.
     """
 
     person: Integers
     cell: Integers
     experience: Integers
+    people: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Teaching:
-    """The class teacher and the visiting partner of each student-year, numbers of persons."""
+class Classes:
+    """The class of each student-year, shape (n,) each.
+
+    Parameters
+    ----------
+    teacher, partner
+        Numbers of persons: the class teacher at the first school, and who visits with them.
+    quality, uptake
+        Of the class teacher, standard normal and lasting: how well they teach, and how eagerly
+        they visit.
+    """
 
     teacher: Integers
     partner: Integers
+    quality: Floats
+    uptake: Floats
 
 
 SLOTS = GRADES + len(OTHER_STAFF)
@@ -68,42 +83,38 @@ def _rank_within(cell: Integers) -> Integers:
     return np.arange(len(cell)) - start
 
 
-def staff_years(schools: Schools, rolls: list[Enrollment], draws: Draws) -> list[StaffYear]:
-    """Return the staff of every year: most stay, some leave or move, the new fill the posts."""
-    result: list[StaffYear] = []
+def staff_of_year(
+    schools: Schools, roll: Enrollment, last: StaffYear | None, draws: Draws
+) -> StaffYear:
+    """Return the staff of a year: most stay, some leave or move, the new fill the posts."""
+    posts = _posts(schools, roll)
+    stream = draws.stream(Draw.STAFF, roll.school_year)
+    person, cell, experience = (np.empty(0, np.int64) for _ in range(3))
     people = 0
-    for roll in rolls:
-        posts = _posts(schools, roll)
-        stream = draws.stream(Draw.STAFF, roll.school_year)
-        person, cell, experience = (np.empty(0, np.int64) for _ in range(3))
-        if result:
-            last = result[-1]
-            u_stay, u_where = stream.random((2, len(last.person)))
-            stays = u_stay >= LEAVES
-            moves = stays & (u_stay < LEAVES + MOVES)
-            cell = last.cell.copy()
-            slot = cell % SLOTS
-            other = np.floor(u_where * len(schools.ids)).astype(np.int64) * SLOTS + slot
-            cell = np.where(moves & (posts[other] > 0), other, cell)
-            order = np.lexsort((last.person[stays], cell[stays]))
-            person, cell = last.person[stays][order], cell[stays][order]
-            experience = last.experience[stays][order] + 1
-            kept = _rank_within(cell) < posts[cell] + (cell % SLOTS < GRADES)
-            person, cell, experience = person[kept], cell[kept], experience[kept]
-        free = np.maximum(posts - np.bincount(cell, minlength=len(posts)), 0)
-        hired = np.repeat(np.arange(len(posts)), free)
-        u_years = stream.random(len(hired))
-        person = np.concatenate([person, people + np.arange(len(hired))])
-        years = np.floor(MOST_EXPERIENCE * u_years**2).astype(np.int64)
-        experience = np.concatenate([experience, years])
-        cell = np.concatenate([cell, hired])
-        order = np.lexsort((person, cell))
-        result.append(StaffYear(person[order], cell[order], experience[order]))
-        people += len(hired)
-    return result
+    if last is not None:
+        people = last.people
+        u_stay, u_where = stream.random((2, len(last.person)))
+        stays = u_stay >= LEAVES
+        moves = stays & (u_stay < LEAVES + MOVES)
+        slot = last.cell % SLOTS
+        other = np.floor(u_where * len(schools.ids)).astype(np.int64) * SLOTS + slot
+        cell = np.where(moves & (posts[other] > 0), other, last.cell)
+        order = np.lexsort((last.person[stays], cell[stays]))
+        person, cell = last.person[stays][order], cell[stays][order]
+        experience = last.experience[stays][order] + 1
+        kept = _rank_within(cell) < posts[cell] + (cell % SLOTS < GRADES)
+        person, cell, experience = person[kept], cell[kept], experience[kept]
+    free = np.maximum(posts - np.bincount(cell, minlength=len(posts)), 0)
+    hired = np.repeat(np.arange(len(posts)), free)
+    years = np.floor(MOST_EXPERIENCE * stream.random(len(hired)) ** 2).astype(np.int64)
+    person = np.concatenate([person, people + np.arange(len(hired))])
+    experience = np.concatenate([experience, years])
+    cell = np.concatenate([cell, hired])
+    order = np.lexsort((person, cell))
+    return StaffYear(person[order], cell[order], experience[order], people + len(hired))
 
 
-def assign_classes(staff: StaffYear, roll: Enrollment, draws: Draws) -> Teaching:
+def make_classes(staff: StaffYear, roll: Enrollment, draws: Draws) -> Classes:
     """Give each student a class teacher of the first school and grade, and the pair's partner."""
     u_class, u_partner = draws.stream(Draw.ROSTERS, roll.school_year).random((2, len(roll.student)))
     cell = roll.school * SLOTS + roll.grade - LOWEST_GRADE
@@ -115,12 +126,14 @@ def assign_classes(staff: StaffYear, roll: Enrollment, draws: Draws) -> Teaching
     school_count = school_stop - school_start
     step = 1 + np.floor(u_partner * (school_count - 1)).astype(np.int64)
     partner = school_start + (teacher - school_start + step) % school_count
-    return Teaching(staff.person[teacher], staff.person[partner])
+    quality, uptake = normal(draws.stream(Draw.TEACHERS), (staff.people, 2)).T
+    person = staff.person[teacher]
+    return Classes(person, staff.person[partner], quality[person], uptake[person])
 
 
 def staff_ids(years: list[StaffYear]) -> NDArray[np.object_]:
     """Return identifiers of all persons: T0001 and so on."""
-    count = max(int(year.person.max()) for year in years) + 1
+    count = years[-1].people
     width = max(4, len(str(count)))
     return np.array([f"T{number:0{width}d}" for number in range(1, count + 1)], dtype=object)
 
@@ -152,7 +165,7 @@ def staff_table(
 
 def roster_table(
     rolls: list[Enrollment],
-    teaching: list[Teaching],
+    teaching: list[Classes],
     schools: Schools,
     ids: NDArray[np.object_],
     teacher_ids: NDArray[np.object_],

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from homevisit_eval.synthetic.draws import Draw, Draws, normal
 from homevisit_eval.synthetic.schools import Schools
 
-__all__ = ["Students", "new_students", "no_students", "student_ids", "student_table"]
+__all__ = ["Students", "household_ids", "new_students", "no_students", "student_ids", "student_table"]
 
 RACES = (
     "black", "hispanic", "white", "asian", "two_or_more", "american_indian", "pacific_islander",
@@ -193,19 +193,22 @@ def student_ids(count: int) -> NDArray[np.object_]:
     return np.array([f"SYN{number:0{width}d}" for number in range(1, count + 1)], dtype=object)
 
 
-def student_table(students: Students, ids: NDArray[np.object_]) -> pd.DataFrame:
-    """Return one row per student."""
+def household_ids(students: Students) -> NDArray[np.object_]:
+    """Return the identifier of each student's household: H00001 and so on."""
     household = np.unique(students.household, return_inverse=True)[1]
     width = max(5, len(str(len(students))))
-    household_ids = np.array(
-        [f"H{number + 1:0{width}d}" for number in range(household.max() + 1)], dtype=object
-    )
+    names = [f"H{number + 1:0{width}d}" for number in range(household.max() + 1)]
+    return np.array(names, dtype=object)[household]
+
+
+def student_table(students: Students, ids: NDArray[np.object_]) -> pd.DataFrame:
+    """Return one row per student."""
     return pd.DataFrame(
         {
             "student_id": ids,
             "birth_date": students.birth.astype("datetime64[s]"),
             "sex": np.where(students.male, "male", "female").astype(object),
             "race_ethnicity": np.array(RACES, dtype=object)[students.race],
-            "household_id": household_ids[household],
+            "household_id": household_ids(students),
         }
     )

@@ -13,16 +13,20 @@ from homevisit_eval.synthetic.baseline import Baseline
 from homevisit_eval.synthetic.calendars import YearCalendar
 from homevisit_eval.synthetic.draws import Draw, Draws
 from homevisit_eval.synthetic.enrollment import Enrollment
-from homevisit_eval.synthetic.incidents import IncidentEvents
-from homevisit_eval.synthetic.outcomes import Conduct
+from homevisit_eval.synthetic.outcomes import AFTER, Chance, never, realize
 from homevisit_eval.synthetic.parameters import District
+from homevisit_eval.synthetic.process import Process
 from homevisit_eval.synthetic.schools import Schools
+from homevisit_eval.synthetic.staff import Classes
 
 __all__ = [
+    "ROUNDS",
+    "Rounds",
     "SummerVisits",
     "YearVisits",
     "choose_summer_visits",
     "choose_year_visits",
+    "make_rounds",
     "summer_probability",
     "visit_table",
 ]
@@ -31,7 +35,8 @@ PROGRAMS = np.array(["", "FEP", "FEC", "EC"], dtype=object)
 NONE, FEP, FEC, EC = range(4)
 JULY_8 = "07-08"
 SUMMER_DAYS = 42  # July 8 to August 18: after any last day, before any first day
-HIGH_ABSENCE = 0.08
+FIRST_VIRTUAL_YEAR = 2021
+ROUNDS = 17
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -60,6 +65,29 @@ class SummerVisits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Rounds:
+    """The days on which teams may visit students during one school year.
+
+    Parameters
+    ----------
+    program
+        Shape (n,), position in `PROGRAMS` under which a student may be visited, 0 for none.
+    day
+        Shape (n, ROUNDS), number of the enrolled day of each round, from 0.
+    position
+        Shape (n, ROUNDS), its position in the calendar.
+    open
+        Shape (n, ROUNDS), whether a visit is possible on it: the student stays at one school,
+        and is enrolled for at least ten more days.
+    """
+
+    program: Integers
+    day: Integers
+    position: Integers
+    open: Booleans
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class YearVisits:
     """Completed visits during one school year, shape (n,) each.
 
@@ -67,12 +95,20 @@ class YearVisits:
     ----------
     program
         Position in `PROGRAMS`, 0 for none.
+    day
+        Number of the enrolled day, from 0; -1 for none.
     position
         Position of the date in the year's calendar.
     """
 
     program: Integers
+    day: Integers
     position: Integers
+
+    @property
+    def visited(self) -> Booleans:
+        """Completed under FEP or FEC."""
+        return np.isin(self.program, (FEP, FEC))
 
 
 def _program(schools: Schools, roll: Enrollment, year_index: int) -> Integers:
@@ -86,19 +122,26 @@ def _program(schools: Schools, roll: Enrollment, year_index: int) -> Integers:
 
 
 def summer_probability(
-    district: District, schools: Schools, roll: Enrollment, baseline: Baseline, year_index: int
+    district: District,
+    schools: Schools,
+    roll: Enrollment,
+    *,
+    baseline: Baseline,
+    classes: Classes,
+    hidden: Floats,
+    year_index: int,
 ) -> Floats:
-    """Return each student's probability of a completed visit before year number `year_index`.
-
-    It depends on what last year's records hold, on the grade and on the school: on no trait.
-    """
+    """Return each student's probability of a completed visit before year number `year_index`."""
     rules = district.selection
     x, any_incident = baseline.absence_hinge, baseline.incidents > 0
     score = (
         rules.intercept
         + schools.uptake[roll.school, year_index]
+        + rules.teacher_uptake_sd * classes.uptake
+        + rules.teacher * classes.quality
         + rules.absence * x
         + rules.absence_squared * x**2
+        + rules.chronic * baseline.chronic
         + rules.unexcused * np.minimum(baseline.unexcused, 10) / 5
         + rules.any_incident * any_incident
         + rules.at_risk * baseline.at_risk
@@ -107,6 +150,7 @@ def summer_probability(
         + rules.disability * baseline.disability
         + rules.visited_prior * baseline.visited
         + rules.grade * (roll.grade - 3)
+        + district.hidden.strength * district.hidden.visits * hidden
     )
     program = _program(schools, roll, year_index)
     chance = np.where(program == EC, rules.early_childhood, rules.highest * expit(score))
@@ -117,13 +161,12 @@ def choose_summer_visits(
     district: District,
     schools: Schools,
     roll: Enrollment,
-    baseline: Baseline,
     *,
+    chance: Floats,
     year_index: int,
     draws: Draws,
 ) -> SummerVisits:
-    """Draw who is visited before the school year."""
-    chance = summer_probability(district, schools, roll, baseline, year_index)
+    """Draw who is visited before the school year, each with the given probability."""
     program = _program(schools, roll, year_index)
     u_visit, u_attempt = draws.stream(Draw.SUMMER_VISITS, roll.school_year).random((2, len(chance)))
     visited = u_visit < chance
@@ -131,40 +174,62 @@ def choose_summer_visits(
     return SummerVisits(np.where(visited, program, NONE), np.where(attempted, program, NONE))
 
 
+def make_rounds(
+    schools: Schools, calendar: YearCalendar, roll: Enrollment, *, year_index: int, draws: Draws
+) -> Rounds:
+    """Return the rounds of each student: one in every two weeks of school, on a fixed weekday."""
+    n = len(roll.student)
+    offset = np.floor(10 * draws.stream(Draw.ROUNDS, roll.school_year).random(n)).astype(np.int64)
+    day = 5 + offset[:, None] + 10 * np.arange(ROUNDS)
+    stays = (roll.second_school < 0)[:, None]
+    possible = stays & (day < roll.days[:, None] - 10)
+    within = np.minimum(day, roll.days[:, None] - 1)
+    row = np.repeat(np.arange(n), ROUNDS)
+    position = roll.positions(calendar, row, within.ravel()).reshape(n, ROUNDS)
+    return Rounds(_program(schools, roll, year_index), day, position, possible)
+
+
 def choose_year_visits(
     district: District,
-    schools: Schools,
-    calendar: YearCalendar,
     roll: Enrollment,
+    rounds: Rounds,
     *,
+    process: Process,
+    chance: Chance,
     summer: SummerVisits,
-    conduct: Conduct,
-    events: IncidentEvents,
     year_index: int,
     draws: Draws,
-) -> YearVisits:
-    """Draw visits during the year: likelier after an incident or many absences of that year.
+) -> tuple[YearVisits, YearVisits]:
+    """Draw visits during the year: without a visit before it, and those that take place.
 
-    They have no effect. Who has them is chosen by the same year's outcomes, so a comparison
-    group of students "never visited that year" is chosen on the future.
+    Who is visited depends on the student's incidents and absences of that year up to the
+    round: a comparison group of students "never visited that year" is chosen on the future.
     """
     rules, n = district.selection, len(roll.student)
-    u_visit, u_day = draws.stream(Draw.YEAR_VISITS, roll.school_year).random((2, n))
-    first_incident = np.full(n, -1)
-    first_incident[events.row[::-1]] = events.position[::-1]
-    often_absent = conduct.days_absent > HIGH_ABSENCE * roll.days
-    chance = rules.during + rules.during_incident * (first_incident >= 0)
-    chance = np.where(summer.program > 0, rules.second, chance + rules.during_absent * often_absent)
-    program = _program(schools, roll, year_index)
-    possible = (program != NONE) & (roll.second_school < 0) & (roll.days >= 10)
-    program = np.where(possible & (u_visit < chance), program, NONE)
-    after = calendar.before[roll.school, np.maximum(first_incident, roll.start)]
-    earliest = np.minimum(after - calendar.before[roll.school, roll.start] + 1, roll.days - 1)
-    day = earliest + np.floor(u_day * (roll.days - earliest)).astype(np.int64)
-    rows = np.flatnonzero(program)
-    position = np.full(n, -1)
-    position[rows] = roll.positions(calendar, rows, np.minimum(day, roll.days - 1)[rows])
-    return YearVisits(program, position)
+    u_round, u_visit = draws.stream(Draw.YEAR_VISITS, roll.school_year).random((2, n))
+    which = np.floor(ROUNDS * u_round).astype(np.int64)
+    row = np.arange(n)
+    day, position, possible = (part[row, which] for part in (rounds.day, rounds.position, rounds.open))
+    conduct = realize(process, chance, never(n))
+    absences, incidents = chance.absences, chance.incidents
+    before = conduct.absent & absences.full & (absences.position < position[absences.row])
+    missed = np.bincount(absences.row[before], minlength=n)
+    before = conduct.involved & (incidents.day < day[incidents.row])
+    involved = np.bincount(incidents.row[before], minlength=n) > 0
+    hazard = rules.during[year_index] + rules.during_incident * involved
+    hazard = hazard + rules.during_absence * missed / day
+    hazard = np.where(rounds.program == EC, rules.early_childhood_during, hazard)
+    possible = possible & (rounds.program != NONE)
+
+    def visits(probability: Floats) -> YearVisits:
+        happens = possible & (u_visit < probability)
+        return YearVisits(
+            np.where(happens, rounds.program, NONE),
+            np.where(happens, day, -1),
+            np.where(happens, position, AFTER),
+        )
+
+    return visits(hazard), visits(np.where(summer.program > 0, rules.second, hazard))
 
 
 def visit_table(
@@ -175,6 +240,7 @@ def visit_table(
     during: YearVisits,
     team: tuple[NDArray[np.object_], NDArray[np.object_]],
     ids: NDArray[np.object_],
+    virtual: float,
     draws: Draws,
 ) -> pd.DataFrame:
     """Return one row per visit or attempt that belongs to one school year, by date.
@@ -183,9 +249,11 @@ def visit_table(
     ----------
     team
         Shape (n,) each: the first and second member of staff who would visit a student.
+    virtual
+        Share of visits by video or telephone from 2020-21 on.
     """
-    u_summer, u_before = draws.stream(Draw.VISIT_ROWS, roll.school_year).random(
-        (2, len(roll.student))
+    u_summer, u_before, u_mode = draws.stream(Draw.VISIT_ROWS, roll.school_year).random(
+        (3, len(roll.student))
     )
     july = np.datetime64(f"{roll.school_year - 1}-{JULY_8}")
     date = july + np.floor(u_summer * SUMMER_DAYS).astype(np.int64)
@@ -194,13 +262,14 @@ def visit_table(
     row = np.concatenate(rows)
     dates = [date[rows[0]], earlier[rows[1]], calendar.dates[during.position[rows[2]]]]
     programs = [summer.program[rows[0]], summer.attempted[rows[1]], during.program[rows[2]]]
+    by_video = (roll.school_year >= FIRST_VIRTUAL_YEAR) & (u_mode < virtual)
     completed = np.repeat([1, 0, 1], [len(part) for part in rows])
     table = pd.DataFrame(
         {
             "student_id": ids[roll.student[row]],
             "date": np.concatenate(dates).astype("datetime64[s]"),
             "program": PROGRAMS[np.concatenate(programs)],
-            "mode": np.full(len(row), "in_person", dtype=object),
+            "mode": np.where(by_video[row], "virtual", "in_person").astype(object),
             "completed": completed,
             "staff_id_1": team[0][row],
             "staff_id_2": team[1][row],

@@ -1,0 +1,98 @@
+"""What a visit before one school year changes in the years after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from homevisit_eval.errors import DesignError
+from homevisit_eval.synthetic.draws import Draws
+from homevisit_eval.synthetic.parameters import District
+from homevisit_eval.synthetic.school_year import SchoolYear
+from homevisit_eval.synthetic.simulate import simulate_years
+from homevisit_eval.synthetic.students import student_ids
+from homevisit_eval.synthetic.truths import expected_of_rows, standardized
+
+__all__ = ["follow_up_truth"]
+
+LONGEST = 3
+
+Floats = NDArray[np.float64]
+
+
+def follow_up_truth(district: District, seed: int, *, replications: int = 20) -> pd.DataFrame:
+    """Return expected outcomes in later years with and without the visit before one year.
+
+    Parameters
+    ----------
+    district, seed
+        As given to `simulate`.
+    replications
+        How often the years from the visit on are drawn; the expected values are means over
+        them, with a Monte Carlo error. Both worlds share every random number.
+
+    Returns
+    -------
+    DataFrame
+        One row for each visited student-year in ``truth_grades`` and ``truth_years`` and each
+        later year (``follow_up`` 1 to 3) in which the student is enrolled: ``student_id,
+        school_year`` (of the visit), ``follow_up``, and for each outcome ``_m1`` and ``_m0``. Later
+        visits take their natural course in both worlds.
+
+    Raises
+    ------
+    DesignError
+        If `replications` is less than 1.
+    """
+    if replications < 1:
+        raise DesignError(f"replications must be 1 or greater; it is {replications}.")
+    years = [year for year in district.truth_years if year < district.school_years[-1]]
+    parts = [_after(district, seed, year, replications) for year in years]
+    return pd.concat([rows for part in parts for rows in part], ignore_index=True)
+
+
+def _after(district: District, seed: int, visit_year: int, replications: int) -> list[pd.DataFrame]:
+    """Return one frame for each later year."""
+    first = district.school_years.index(visit_year)
+    later = range(first + 1, min(first + 1 + LONGEST, len(district.school_years)))
+    sums: dict[int, dict[str, Floats]] = {}
+    for replication in range(1, replications + 1):
+        draws = Draws(seed, visit_year, replication, keep_first_summer=True)
+        _, students, visited = simulate_years(district, draws)
+        _, _, never = simulate_years(district, draws, no_summer_visits_in=visit_year)
+        start = visited[first]
+        asked = start.summer.visited & np.isin(start.roll.grade, district.truth_grades)
+        for at in later:
+            rows = np.flatnonzero(np.isin(visited[at].roll.student, start.roll.student[asked]))
+            for regime, world in (("1", visited[at]), ("0", never[at])):
+                for name, values in _natural(district, world, visited[at], rows).items():
+                    total = sums.setdefault(at, {})
+                    column = f"{name}_m{regime}"
+                    total[column] = total.get(column, 0) + values / replications
+    ids = student_ids(len(students))
+    frames = []
+    for at, columns in sums.items():
+        rows = np.flatnonzero(np.isin(visited[at].roll.student, start.roll.student[asked]))
+        key = {
+            "student_id": ids[visited[at].roll.student[rows]],
+            "school_year": np.full(len(rows), visit_year),
+            "follow_up": np.full(len(rows), at - first),
+        }
+        frames.append(pd.DataFrame({**key, **columns}))
+    return frames
+
+
+def _natural(
+    district: District, year: SchoolYear, scale: SchoolYear, rows: NDArray[np.int64]
+) -> dict[str, Floats]:
+    """Return expected outcomes of a year under the visits that are made before it.
+
+    Parameters
+    ----------
+    scale
+        The year whose tested students set the scale of scores.
+    """
+    expected = standardized(expected_of_rows(district, year, rows), scale, rows)
+    visited = year.summer.visited[rows]
+    return {name: np.where(visited, expected["1"][name], expected["0"][name]) for name in expected["1"]}

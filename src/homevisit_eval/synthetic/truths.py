@@ -1,0 +1,223 @@
+"""The truth of a simulation: expected and realized outcomes under each regime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from homevisit_eval.synthetic.draws import Draws
+from homevisit_eval.synthetic.expected import expected_outcomes, factor_between
+from homevisit_eval.synthetic.incidents import incident_events
+from homevisit_eval.synthetic.outcomes import Conduct, before_year, draw_chance, realize
+from homevisit_eval.synthetic.parameters import District
+from homevisit_eval.synthetic.process import rows_of
+from homevisit_eval.synthetic.school_year import SchoolYear, regime_of
+from homevisit_eval.synthetic.visits import choose_year_visits
+
+__all__ = ["expected_of_rows", "standardized", "truth_table", "visit_truth_table"]
+
+RATE_DIGITS, SCORE_DIGITS = 5, 4
+CHRONIC_DRAWS = 64
+FURTHER_DRAWS = 1_000_000  # beyond any replication of a certificate
+ORDER = (
+    "attendance_rate", "chronic_absence", "any_incident", "incidents", "any_serious_incident",
+    "math_score_std", "reading_score_std",
+)  # fmt: skip
+SCORES = ("math_score_std", "reading_score_std")
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def truth_table(
+    district: District,
+    years: list[SchoolYear],
+    ids: NDArray[np.object_],
+    draws: Draws,
+    *,
+    chronic_absence: bool,
+) -> pd.DataFrame:
+    """Return the expected and realized outcomes of both regimes for each student-year.
+
+    Columns end in ``_m1`` and ``_m0`` (expected with and without a visit before the year),
+    ``_y1`` and ``_y0`` (realized), and where classmates matter ``_mn`` (expected without any
+    program).
+
+    Parameters
+    ----------
+    chronic_absence
+        Whether to add chronic absence, whose expected values have no closed form: they are
+        means over 64 further draws of the year, with a Monte Carlo error.
+    """
+    parts = [
+        _truth(district, year, ids, draws, chronic_absence)
+        for year in years
+        if year.roll.school_year in district.truth_years
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _truth(
+    district: District,
+    year: SchoolYear,
+    ids: NDArray[np.object_],
+    draws: Draws,
+    chronic_absence: bool,
+) -> pd.DataFrame:
+    rows = np.flatnonzero(np.isin(year.roll.grade, district.truth_grades))
+    expected = standardized(expected_of_rows(district, year, rows), year, rows)
+    regimes = ("1", "0", "n") if district.effects.classmates else ("1", "0")
+    columns = {
+        f"{name}_m{regime}": values
+        for regime in regimes
+        for name, values in expected[regime].items()
+    }
+    if chronic_absence:
+        one, zero = _chronic_absence(district, year, rows, draws)
+        columns |= {"chronic_absence_m1": one, "chronic_absence_m0": zero}
+    for regime, conduct in (("1", year.if_visited), ("0", year.if_unvisited)):
+        realized = _realized(district, year, conduct, draws)
+        for name, values in standardized({regime: realized}, year)[regime].items():
+            columns[f"{name}_y{regime}"] = values[rows]
+    table = {
+        "student_id": ids[year.roll.student[rows]],
+        "school_year": np.full(len(rows), year.roll.school_year),
+        "visited_before_year": year.summer.visited[rows].astype(np.int64),
+    }
+    for name in ORDER:
+        for suffix in ("m1", "m0", "mn", "y1", "y0"):
+            if f"{name}_{suffix}" in columns:
+                table[f"{name}_{suffix}"] = _rounded(name, suffix, columns[f"{name}_{suffix}"])
+    return pd.DataFrame(table)
+
+
+def _rounded(name: str, suffix: str, values: Floats) -> NDArray[np.generic]:
+    if suffix[0] == "y" and name not in (*SCORES, "attendance_rate"):
+        return values.astype(np.int64)
+    return np.round(values, SCORE_DIGITS if name in SCORES else RATE_DIGITS)
+
+
+def expected_of_rows(
+    district: District, year: SchoolYear, rows: Integers
+) -> Mapping[str, Mapping[str, Floats]]:
+    """Return expected outcomes of some rows of a year, see `expected_outcomes`."""
+    roll, process, rounds = (rows_of(part, rows) for part in (year.roll, year.process, year.rounds))
+    index = roll.school_year - district.school_years[0]
+    return expected_outcomes(district, year.calendar, roll, process, rounds, index)
+
+
+def standardized(
+    outcomes: Mapping[str, Mapping[str, Floats]], year: SchoolYear, rows: Integers | None = None
+) -> dict[str, dict[str, Floats]]:
+    """Put scores on the scale of the panel: SDs of the tested students of grade and year."""
+    scores = year.scores
+    at = np.arange(len(year.roll.student)) if rows is None else rows
+    return {
+        regime: {
+            name: scores.standardized(SCORES.index(name), at, values) if name in SCORES else values
+            for name, values in named.items()
+        }
+        for regime, named in outcomes.items()
+    }
+
+
+def _realized(
+    district: District, year: SchoolYear, conduct: Conduct, draws: Draws
+) -> dict[str, Floats]:
+    roll, absent = year.roll, conduct.days_absent
+    events = incident_events(district, roll, year.chance.incidents, conduct.involved, draws)
+    serious = np.bincount(events.row, events.serious, len(roll.student)) > 0
+    return {
+        "attendance_rate": 1 - absent / roll.days,
+        "chronic_absence": (absent * 10 > roll.days).astype(np.float64),
+        "any_incident": (conduct.incidents > 0).astype(np.float64),
+        "incidents": conduct.incidents.astype(np.float64),
+        "any_serious_incident": serious.astype(np.float64),
+        "math_score_std": conduct.math,
+        "reading_score_std": conduct.reading,
+    }
+
+
+def _chronic_absence(
+    district: District, year: SchoolYear, rows: Integers, draws: Draws
+) -> tuple[Floats, Floats]:
+    """Return the share of further draws of the year with more than 10 % of days missed."""
+    roll, process, rounds, summer = (
+        rows_of(part, rows) for part in (year.roll, year.process, year.rounds, year.summer)
+    )
+    index = roll.school_year - district.school_years[0]
+    nobody = np.zeros(len(rows), dtype=np.bool_)
+    totals = np.zeros((2, len(rows)))
+    for number in range(CHRONIC_DRAWS):
+        again = Draws(draws.seed, roll.school_year, FURTHER_DRAWS + number)
+        chance = draw_chance(district, year.calendar, roll, process, again)
+        would, _ = choose_year_visits(
+            district, roll, rounds, process=process, chance=chance, summer=summer,
+            year_index=index, draws=again,
+        )  # fmt: skip
+        for regime, when in enumerate((before_year(len(rows)), regime_of(roll, nobody, would))):
+            absent = realize(process, chance, when).days_absent
+            totals[regime] += absent * 10 > roll.days
+    return totals[0] / CHRONIC_DRAWS, totals[1] / CHRONIC_DRAWS
+
+
+def visit_truth_table(
+    district: District, years: list[SchoolYear], ids: NDArray[np.object_]
+) -> pd.DataFrame:
+    """Return what a first visit during the year changes in the rest of it, one row a visit.
+
+    Only FEP and FEC visits to students not visited before the year. Columns: ``student_id,
+    school_year, date, days_after`` (enrolled days after the visit) and for each outcome of those
+    days its expected value with the visit (``_m1``) and without one (``_m0``): attendance
+    rate, any incident, number of incidents.
+
+    Notes
+    -----
+    Expectations are given the propensity to be absent and the incidents before the visit: with k
+    incidents (before any prevention) on a share f of the days, the gamma variable of
+    incidents has shape ``s + k`` and rate ``s + mean * f``. A student has one round a year, so
+    "not visited on that day" and "not visited that year" are the same counterfactual.
+    """
+    parts = [
+        _visit_truth(district, year, ids)
+        for year in years
+        if year.roll.school_year in district.truth_years
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _visit_truth(district: District, year: SchoolYear, ids: NDArray[np.object_]) -> pd.DataFrame:
+    everyone, during = year.roll, year.during
+    rows = np.flatnonzero(
+        during.visited & ~year.summer.visited & np.isin(everyone.grade, district.truth_grades)
+    )
+    roll, process = rows_of(everyone, rows), rows_of(year.process, rows)
+    day, position, days = during.day[rows], during.position[rows], roll.days
+    after = (days - 1 - day).astype(np.float64)
+    factor = factor_between(district, year.calendar, roll.school, position + 1, roll.stop + 1)
+    propensity = year.chance.absences.propensity[rows]
+    incidents = year.chance.incidents
+    earlier = incidents.day < during.day[incidents.row]
+    known = np.bincount(incidents.row[earlier], minlength=len(everyone.student))[rows]
+    shape = district.discipline.shape
+    mean = process.incidents * (shape + known) / (shape + process.incidents * day / days)
+    untouched = process.lasting + process.classmates
+    visited = np.maximum(process.lasting, 1.0) + process.classmates
+    columns = {
+        "student_id": ids[roll.student],
+        "school_year": np.full(len(rows), roll.school_year),
+        "date": year.calendar.dates[position].astype("datetime64[s]"),
+        "days_after": after.astype(np.int64),
+    }
+    for regime, strength in (("1", visited), ("0", untouched)):
+        absence = np.exp(-process.absence_effect * strength)
+        missed = absence * (propensity * factor + 0.5 * district.attendance.partial * after)
+        rest = mean * np.exp(-process.incident_effect * strength) * after / days
+        none = (1 + rest / (shape + known)) ** -(shape + known)
+        columns[f"attendance_rate_m{regime}"] = np.round(1 - missed / after, RATE_DIGITS)
+        columns[f"any_incident_m{regime}"] = np.round(1 - none, RATE_DIGITS)
+        columns[f"incidents_m{regime}"] = np.round(rest, RATE_DIGITS)
+    return pd.DataFrame(columns)
