@@ -1,4 +1,4 @@
-"""A fabricated certificate: numbers drawn from normal distributions, so that no district is simulated."""
+"""A fabricated certificate: numbers drawn from normal distributions, no district simulated."""
 
 from __future__ import annotations
 

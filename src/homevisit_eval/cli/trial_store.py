@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from homevisit_eval.certificate import Replication, Seconds, Trial
+from homevisit_eval.certificate import Mode, Replication, Seconds, Trial
+from homevisit_eval.cli.output_folder import MANIFEST
 from homevisit_eval.design import StudyDesign, design_checksum
 from homevisit_eval.errors import OutputError
 from homevisit_eval.synthetic import District
 
 __all__ = ["TrialStore", "certificate_key", "open_trial_store"]
 
+TRIALS = "trials.csv"
 LIBRARIES = ("numpy", "pandas", "scipy")
 ONLY_SHOW = ("cli", "report", "table")
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -96,7 +99,8 @@ def open_trial_store(out: Path, key: Key) -> TrialStore:
     """Return the store of the certificate that is written to `out`.
 
     It stands beside `out`, with ``.unfinished.jsonl`` behind its name. A last line that was cut
-    off by an interruption is dropped.
+    off by an interruption is dropped. Replications of a finished certificate of the same key in
+    `out` count as done, so that more of them may be asked for.
 
     Raises
     ------
@@ -112,7 +116,44 @@ def open_trial_store(out: Path, key: Key) -> TrialStore:
             path.write_text(_line({"key": key}), encoding="utf-8", newline="\n")
     except OSError as error:
         raise OutputError(_cannot_store(path, error)) from None
-    return TrialStore(path, done or ())
+    kept = {(one.mode, one.number) for one in done or ()}
+    finished = [one for one in _finished(out, key) if (one.mode, one.number) not in kept]
+    return TrialStore(path, (*finished, *(done or ())))
+
+
+def _finished(out: Path, key: Key) -> list[Replication]:
+    """Return the replications of the certificate in a folder; none if it is of another key."""
+    try:
+        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        if manifest.get("key") != _plain(key):
+            return []
+        seconds = Seconds(**manifest["seconds"])
+        with (out / TRIALS).open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        numbered = [(int(row["number"]), _trial(row)) for row in rows]
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
+        return []
+    found: dict[tuple[Mode, int], list[Trial]] = {}
+    for number, trial in numbered:
+        found.setdefault((trial.mode, number), []).append(trial)
+    return [
+        Replication(mode, number, trials[0].district, trials[0].replication, tuple(trials), seconds)
+        for (mode, number), trials in found.items()
+    ]
+
+
+def _trial(row: Mapping[str, str]) -> Trial:
+    """Return the trial of a line of ``trials.csv``."""
+    read: dict[str, Callable[[str], Any]] = {
+        "int": int,
+        "float": lambda text: float(text) if text else math.nan,
+    }
+    return Trial(**{one.name: read.get(str(one.type), str)(row[one.name]) for one in fields(Trial)})
+
+
+def _plain(key: Key) -> object:
+    """Return a key as JSON gives it back."""
+    return json.loads(json.dumps(key))
 
 
 def _read(path: Path, key: Key) -> tuple[Replication, ...] | None:
@@ -128,7 +169,7 @@ def _read(path: Path, key: Key) -> tuple[Replication, ...] | None:
             f"{path}: not a file of finished trials, so it is not touched. Move it away, or give "
             "another --out."
         )
-    if found["key"] != json.loads(json.dumps(key)):
+    if found["key"] != _plain(key):
         raise OutputError(_other_key(path, found["key"], key, len(lines) - 1))
     if len(whole) < len(content):
         os.truncate(path, len(whole))

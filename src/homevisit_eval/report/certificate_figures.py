@@ -1,4 +1,4 @@
-"""Figures FR1 and FR2: bias and coverage of each design, with Monte Carlo intervals."""
+"""Figures FR1 and FR3: bias and coverage of each design, with Monte Carlo intervals."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def bias_by_design_alt_text(
 def coverage_by_design_alt_text(
     certificate: Certificate, *, outcome: str | None = None, mode: Mode | None = None
 ) -> str:
-    """Return what figure FR2 shows, in words."""
+    """Return what figure FR3 shows, in words."""
     panels = _panels(certificate, "coverage", outcome, mode)
     return f"How often each design's intervals hold the truth. {_in_words(panels)}"
 

@@ -46,12 +46,16 @@ BANNER = (
 OWN_STYLE = """
 .checks{list-style:none;margin:.7rem 0 0;padding:0;max-width:none}
 .checks li{border-top:1px solid var(--line);padding:.7rem 0 .2rem}
-.checks .label{font-weight:650;color:var(--muted);margin:0}
+.checks .label{display:inline-block;font-weight:650;font-size:.9rem;color:var(--muted);
+margin:0 0 .3rem;border:1.5px solid currentColor;border-radius:.3em;padding:.05em .55em}
 .checks .good{color:var(--good)}.checks .bad{color:var(--bad)}
 .checks h4{margin:.1rem 0 .3rem;font-size:1rem}.checks p{margin:0 0 .4rem;font-size:.95rem}
 .cards.wide-cards{grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr))}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),30rem));gap:0 2.5rem;
-align-items:start}
+.figures{display:grid;gap:0 2.5rem;align-items:start;
+grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),30rem))}
+#choices .hv-table{font-size:.86rem}
+@media (min-width:62rem){#choices .hv-table tbody th{min-width:14rem}
+#choices .hv-table td:not(.hv-num){min-width:0}}
 pre.parameters{overflow-x:auto;font-size:.85rem;line-height:1.4;background:var(--soft);padding:1rem}
 @media print{.figures{display:block}.cards.wide-cards{grid-template-columns:1fr 1fr}
 pre.parameters{white-space:pre-wrap;font-size:7pt}}
@@ -83,7 +87,7 @@ class CertificateParts:
     @property
     def figures(self) -> tuple[ReportFigure, ...]:
         """All figures, in the order of their numbers."""
-        return (*self.bias, *self.coverage, self.power, self.zip)
+        return (*self.bias, self.zip, *self.coverage, self.power)
 
 
 def build_certificate(certificate: Certificate, calibration: Table | None = None) -> Report:
@@ -136,13 +140,13 @@ def _parts(certificate: Certificate, calibration: Table | None) -> CertificatePa
         bias=tuple(_bias_figure(certificate, name) for name in outcomes),
         coverage=tuple(_coverage_figure(certificate, name) for name in outcomes),
         power=_drawn(
-            "FR3",
+            "FR4",
             "The probability that the design finds an effect, by the size of the true effect",
             figures.power_curve(certificate),
             figures.power_curve_alt_text(certificate),
         ),
         zip=_drawn(
-            "FR4",
+            "FR2",
             "Every interval of the design less the truth, the closest estimates at the bottom",
             figures.zip_plot(certificate),
             figures.zip_plot_alt_text(certificate),
@@ -161,7 +165,7 @@ def _bias_figure(certificate: Certificate, outcome: str) -> ReportFigure:
 
 def _coverage_figure(certificate: Certificate, outcome: str) -> ReportFigure:
     return _drawn(
-        f"FR2_{outcome}",
+        f"FR3_{outcome}",
         "How often the intervals of each design hold the truth, with its Monte Carlo interval",
         figures.coverage_by_design(certificate, outcome=outcome),
         figures.coverage_by_design_alt_text(certificate, outcome=outcome),
@@ -177,8 +181,8 @@ def _sections(certificate: Certificate, parts: CertificateParts) -> Sequence[str
     several = any(one.design != MAIN for one in certificate.performance)
     return [
         verdict_section(certificate, parts.verdicts),
-        bias_section(certificate, parts.bias),
-        coverage_section(certificate, parts.coverage, parts.zip),
+        bias_section(parts.bias),
+        coverage_section(parts.coverage, parts.zip),
         power_section(certificate, parts.power),
         *([choices_section(parts.designs)] if several else []),
         *([districts_section(certificate, parts.districts)] if parts.districts else []),

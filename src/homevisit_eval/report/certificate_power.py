@@ -1,4 +1,4 @@
-"""Figure FR3: how likely the design is to find an effect, by the size of the true effect."""
+"""Figure FR4: how likely the design is to find an effect, by the size of the true effect."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def power_curve(
 
 
 def power_curve_alt_text(certificate: Certificate, mode: Mode | None = None) -> str:
-    """Return what figure FR3 shows, in words."""
+    """Return what figure FR4 shows, in words."""
     parts = [
         f"{curve.title}: {'; '.join(mark[-1] for mark in curve.marks)}."
         for curve in _curves(certificate, mode or main_mode(certificate))
@@ -144,9 +144,7 @@ def _curves(certificate: Certificate, mode: Mode) -> list[Curve]:
     ]
 
 
-def _curve(
-    certificate: Certificate, performance: Performance, among: list[Performance]
-) -> Curve:
+def _curve(certificate: Certificate, performance: Performance, among: list[Performance]) -> Curve:
     outcome = certificate.design.outcome(performance.outcome)
     published = PUBLISHED_EFFECTS.get(outcome.name, math.nan)
     good = 1.0 if outcome.beneficial == "higher" else -1.0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from homevisit_eval.certificate.expected import expectation_of
 from homevisit_eval.certificate.summarize import PUBLISHED_EFFECTS
 from homevisit_eval.certificate.verdicts import (
     LARGEST_BIAS_OF_NAIVE,
@@ -31,6 +32,7 @@ from homevisit_eval.report.certificate_words import (
     outcome_title,
     power_sentence,
     printed_bias,
+    reason_text,
 )
 from homevisit_eval.report.method_tables import read_aloud
 from homevisit_eval.report.page import (
@@ -48,6 +50,7 @@ from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
     from homevisit_eval.certificate import Certificate, Mode, Performance, Verdict
+    from homevisit_eval.certificate.performance import Judgment
 
 __all__ = [
     "asked",
@@ -106,25 +109,18 @@ def verdict_summary(certificate: Certificate) -> str:
         for one in main_verdicts(certificate, mode):
             title = titles[one.mode, one.study_question, one.outcome]
             label = JUDGMENTS[one.verdict][1][2:]
+            where = f", {MODE_WORDS[mode][0]}" if len(modes_of(certificate)) > 1 else ""
             lines.append(
-                f"{title}, {one.question} ({MODE_WORDS[mode][0]}): {label}. {one.reason}"
-                f"{_needed(one)}"
+                f"{title}, {one.question}{where}: {label}. {reason_text(one)}{_needed(one)}"
             )
     return "\n".join(lines).replace("−", "-")
 
 
-def bias_section(certificate: Certificate, drawings: Sequence[ReportFigure]) -> str:
-    """Return how far off the estimates are: sentences and FR1 by outcome."""
-    design, performances = certificate.design, main_performance(certificate, main_mode(certificate))
+def bias_section(drawings: Sequence[ReportFigure]) -> str:
+    """Return how far off the estimates of all designs are: FR1 by outcome."""
     return section(
         "bias",
         "How far off is the estimate?",
-        *(
-            _headed(certificate, one, performances, bias_sentence(design, one),
-                    matched_sentence(design, one))
-            for one in performances
-        ),
-        "<h3>How to read the figures</h3>",
         paragraph(
             "A mark is the average error of one design over all replications; its line is where "
             "that average could lie had other districts been drawn. The gray band is what the "
@@ -133,23 +129,15 @@ def bias_section(certificate: Certificate, drawings: Sequence[ReportFigure]) -> 
             "exceeds one standard error. A line wholly inside the band passes."
         ),
         _drawings(drawings),
-    )  # fmt: skip
+    )
 
 
-def coverage_section(
-    certificate: Certificate, drawings: Sequence[ReportFigure], every: ReportFigure
-) -> str:
-    """Return how often the intervals hold the truth: sentences, FR2 by outcome and FR4."""
-    performances = main_performance(certificate, main_mode(certificate))
+def coverage_section(drawings: Sequence[ReportFigure], every: ReportFigure) -> str:
+    """Return how often the intervals hold the truth: FR2, and FR3 by outcome."""
     low, high = NOMINAL_COVERAGE
     return section(
         "coverage",
-        "Do the intervals hold the truth as often as they promise?",
-        *(
-            _headed(certificate, one, performances, coverage_sentence(one),
-                    false_positive_sentence(one) if one.null else "")
-            for one in performances
-        ),
+        "Do the intervals hold the truth?",
         '<div class="with-figure">',
         figure_html(every),
         "<div>",
@@ -160,18 +148,16 @@ def coverage_section(
             "the bottom. Intervals that miss the truth are orange and lie on top. If intervals are "
             "honest, orange begins at the dashed line; if it begins lower, they are too narrow."
         ),
-        paragraph(
-            "Orange lines on one side only mean that the estimates lean to that side."
-        ),
+        paragraph("Orange lines on one side only mean that the estimates lean to that side."),
         "</div>",
         "</div>",
-        "<h3>The same for other designs</h3>",
+        "<h3>Beside other designs</h3>",
         paragraph(
             f"The gray band is from {low:.1%} to {high:.1%}. A line wholly inside passes, one "
-            "wholly outside fails; for any other more replications are needed."
+            "wholly outside fails; for any other, more replications are needed."
         ),
         _drawings(drawings),
-    )  # fmt: skip
+    )
 
 
 def power_section(certificate: Certificate, drawing: ReportFigure) -> str:
@@ -243,13 +229,17 @@ def source_section(
 ) -> str:
     """Return what the districts are like: what was expected, calibration, parameters."""
     parameters = escape(district_text(certificate.district))
+    stated = expectation_of(certificate.district)
     return section(
         "source",
         "What the districts are like",
         paragraph(
             f"All districts are of the kind “{certificate.district.name}”. Their parameters say "
             "how many schools and students there are, how attendance, incidents and scores come "
-            "about, who is visited, and what a visit changes."
+            "about, who is visited, and what a visit changes.",
+            f"Expected of the study's design, before any was made: {stated.because}"
+            if stated
+            else "",
         ),
         table_html(expectations) if expectations else "",
         table_html(calibration) if calibration else "",
@@ -385,9 +375,7 @@ TERMS = (
 )
 
 
-def _card(
-    certificate: Certificate, performance: Performance, among: Sequence[Performance]
-) -> str:
+def _card(certificate: Certificate, performance: Performance, among: Sequence[Performance]) -> str:
     mine = [
         verdict
         for verdict in main_verdicts(certificate, performance.mode)
@@ -397,8 +385,10 @@ def _card(
     number, unit = printed_bias(certificate.design, performance)
     items = "\n".join(_check(certificate, performance, verdict) for verdict in mine)
     title = outcome_title(certificate.design, performance, among)
+    found = {verdict.verdict for verdict in mine if verdict.verdict != "statement"}
+    css = " bad" if "fail" in found else " good" if found <= {"pass", "conservative"} else ""
     return (
-        f'<article class="card">\n<h3>{escape(title)}</h3>\n'
+        f'<article class="card{css}">\n<h3>{escape(title)}</h3>\n'
         f'<p class="big">{escape(number)} <small>{escape(unit)} off on average</small></p>\n'
         f'<ul class="checks">\n{items}\n</ul>\n</article>'
     )
@@ -437,23 +427,20 @@ def _lead(certificate: Certificate, mode: Mode) -> str:
         (one.study_question, one.outcome): outcome_title(certificate.design, one, performances)
         for one in performances
     }
-    groups: dict[str, dict[str, list[str]]] = {}
-    for verdict in main_verdicts(certificate, mode):
-        if verdict.verdict == "statement":
-            continue
-        kind = "pass" if verdict.verdict == "conservative" else verdict.verdict
-        title = titles[verdict.study_question, verdict.outcome]
-        noun = QUESTION_NOUNS[verdict.question]
-        groups.setdefault(kind, {}).setdefault(noun, []).append(in_sentence(title))
-    if list(groups) == ["pass"]:
-        return "In districts like this one the design passes every check."
-    starts = {"fail": "It fails on", "undecided": "It is undecided on", "pass": "It passes on"}
-    said = [
-        f"{start} {listed([f'{noun} ({listed(names)})' for noun, names in groups[kind].items()])}."
-        for kind, start in starts.items()
-        if kind in groups
-    ]
-    return " ".join(["In districts like this one:", *said]).replace(": It", ": it", 1)
+    judged = [one for one in main_verdicts(certificate, mode) if one.verdict != "statement"]
+    named: dict[Judgment, list[str]] = {}
+    for one in judged:
+        title = in_sentence(titles[one.study_question, one.outcome])
+        named.setdefault(one.verdict, []).append(f"{QUESTION_NOUNS[one.question]} ({title})")
+    passed = sum(one.verdict in ("pass", "conservative") for one in judged)
+    if passed == len(judged):
+        return f"In districts like this one the design passes all {passed} checks."
+    sentences = [f"In districts like this one the design passes {passed} of {len(judged)} checks."]
+    if failed := named.get("fail"):
+        sentences.append(f"It fails on {listed(failed)}.")
+    if undecided := named.get("undecided"):
+        sentences.append(f"Not decided with so few replications: {listed(undecided)}.")
+    return " ".join(sentences)
 
 
 def _headed(

@@ -1,4 +1,4 @@
-"""Tables of a certificate: verdicts (R1), figures (R2), designs (R3), districts (R4), expected (R5)."""
+"""Tables of a certificate: R1 verdicts, R2 performance, R3 designs, R4 districts, R5 expected."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from homevisit_eval.report.certificate_words import (
     main_verdicts,
     modes_of,
     outcome_title,
+    reason_text,
     unit_of,
     verdict_on,
 )
@@ -93,7 +94,7 @@ def certificate_verdicts(certificate: Certificate, name: str = "R1") -> Table:
                 "verdict": JUDGMENTS[one.verdict][1],
                 "replications": performance.replications,
                 "replications_needed": one.replications_needed,
-                "reason": one.reason,
+                "reason": reason_text(one),
             }
         )
     columns: Mapping[str, Kind] = {
@@ -329,7 +330,8 @@ def certificate_districts(certificate: Certificate, name: str = "R4") -> Table:
         If mode fixed was not run.
     """
     performances = main_performance(certificate, "fixed")
-    rows, formats = [], []
+    rows: list[dict[str, object]] = []
+    formats: list[tuple[Kind, int]] = []
     for one in performances:
         for label, spread, kind, unit, digits in (
             ("Bias", one.bias_spread, "effect", unit_of(certificate.design, one), 3),

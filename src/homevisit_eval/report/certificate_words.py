@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from homevisit_eval.certificate import MAIN, MODES, Estimated, Mode
 from homevisit_eval.report.words import in_sentence, outcome_unit
 from homevisit_eval.table import PERCENT, format_value
+from homevisit_eval.table.cells import MINUS
 
 if TYPE_CHECKING:
     from homevisit_eval.certificate import Certificate, Performance, Verdict
@@ -34,16 +36,17 @@ __all__ = [
     "outcome_title",
     "power_sentence",
     "printed_bias",
+    "reason_text",
     "unit_of",
     "verdict_on",
 ]
 
 JUDGMENTS: Mapping[Judgment, tuple[str, str]] = {
-    "pass": ("good", "● Pass"),
-    "conservative": ("good", "● Pass, cautious"),
-    "undecided": ("", "○ Undecided"),
-    "fail": ("bad", "◆ Fail"),
-    "statement": ("", "– For information"),
+    "pass": ("good", "●\N{NO-BREAK SPACE}Pass"),
+    "conservative": ("good", "●\N{NO-BREAK SPACE}Pass, cautious"),
+    "undecided": ("", "○\N{NO-BREAK SPACE}Undecided"),
+    "fail": ("bad", "◆\N{NO-BREAK SPACE}Fail"),
+    "statement": ("", "–\N{NO-BREAK SPACE}For information"),
 }
 """The style of a verdict on the page, and its label: a mark of its own, never color alone."""
 
@@ -55,9 +58,9 @@ QUESTIONS: Mapping[Answered, str] = {
 }
 
 QUESTION_NOUNS: Mapping[Answered, str] = {
-    "bias": "being right on average",
-    "coverage": "its intervals",
-    "false positives": "staying silent where visits do nothing",
+    "bias": "the average error",
+    "coverage": "the coverage of the intervals",
+    "false positives": "false alarms",
     "estimand drift": "whom it describes",
 }
 
@@ -96,7 +99,20 @@ def main_performance(certificate: Certificate, mode: Mode) -> list[Performance]:
 
 def main_verdicts(certificate: Certificate, mode: Mode) -> list[Verdict]:
     """Return the verdicts on the study's own design in a mode."""
-    return [one for one in certificate.verdicts if one.mode == mode and one.design == MAIN]
+    order = list(QUESTIONS)
+    found = [one for one in certificate.verdicts if one.mode == mode and one.design == MAIN]
+    places = list(dict.fromkeys((one.study_question, one.outcome) for one in found))
+    return sorted(
+        found,
+        key=lambda one: (
+            places.index((one.study_question, one.outcome)), order.index(one.question)
+        ),
+    )  # fmt: skip
+
+
+def reason_text(verdict: Verdict) -> str:
+    """Return the reason of a verdict as the page prints numbers."""
+    return re.sub(r"(?<!\w)-(?=\d)", MINUS, verdict.reason).replace(" %", "%")
 
 
 def verdict_on(
@@ -105,9 +121,9 @@ def verdict_on(
     """Return the verdict on one question about one design and outcome, if there is one."""
     place = (performance.mode, performance.study_question, performance.design, performance.outcome)
     for one in certificate.verdicts:
-        if (one.mode, one.study_question, one.design, one.outcome) == place:
-            if one.question == question:
-                return one
+        found = (one.mode, one.study_question, one.design, one.outcome)
+        if found == place and one.question == question:
+            return one
     return None
 
 
@@ -210,7 +226,7 @@ def power_sentence(design: StudyDesign, performance: Performance, published: flo
     power = performance.power_published
     if not math.isfinite(power.value):
         return ""
-    effect = _difference(published, unit_of(design, performance))
+    effect = _difference(published, unit_of(design, performance), 2)
     return (
         f"If a visit changed this by the published {effect}, a study of this size would find it "
         f"(p < .05) with a probability of {_percent(power.value)}."
@@ -226,8 +242,8 @@ def matched_sentence(design: StudyDesign, performance: Performance) -> str:
     )
 
 
-def _difference(value: float, unit: str) -> str:
-    text = format_value(value, "effect", unit, 3)
+def _difference(value: float, unit: str, digits: int = 3) -> str:
+    text = format_value(value, "effect", unit, digits)
     return (
         text.replace(" pp", " percentage points") if text.endswith(" pp") else f"{text} {unit}"
     ).rstrip()

@@ -1,4 +1,4 @@
-"""Figure FR4: every interval beside the truth, those that miss it on top (a zip plot).
+"""Figure FR2: every interval beside the truth, those that miss it on top (a zip plot).
 
 References
 ----------
@@ -104,7 +104,7 @@ def zip_plot(certificate: Certificate, ax: Axes | None = None, mode: Mode | None
 
 
 def zip_plot_alt_text(certificate: Certificate, mode: Mode | None = None) -> str:
-    """Return what figure FR4 shows, in words."""
+    """Return what figure FR2 shows, in words."""
     parts = [
         f"{one.title}: {int(one.misses.sum()):,} of {len(one.low):,} intervals miss {one.truth}."
         for one in _zips(certificate, mode or main_mode(certificate))
