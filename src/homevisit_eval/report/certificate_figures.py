@@ -27,6 +27,7 @@ from homevisit_eval.report.certificate_panels import (
 )
 from homevisit_eval.report.certificate_words import (
     by_outcome,
+    coverage_of,
     main_mode,
     outcome_title,
     unit_of,
@@ -36,7 +37,7 @@ from homevisit_eval.report.drawing import BLUE, GRAY, INK, LIGHT, MUTED, ORANGE
 from homevisit_eval.table import PERCENT, format_value
 
 if TYPE_CHECKING:
-    from homevisit_eval.certificate import Certificate, Estimated, Mode, Performance
+    from homevisit_eval.certificate import Certificate, Mode, Performance
     from homevisit_eval.certificate.performance import Judgment
 
 __all__ = [
@@ -232,12 +233,6 @@ def _row(certificate: Certificate, one: Performance, shown: Shown) -> Row:
         judgment=verdict.verdict if verdict else "statement",
         main=one.design == MAIN,
     )
-
-
-def coverage_of(performance: Performance) -> Estimated:
-    """Return the coverage that the verdict judges: of (c) with schools redrawn, else of (b)."""
-    redrawn = performance.mode == "redrawn"
-    return performance.coverage_expected if redrawn else performance.coverage_kept
 
 
 def bias_limit(performance: Performance) -> float:

@@ -12,17 +12,19 @@ from matplotlib.figure import Figure
 
 from homevisit_eval.certificate import MAIN
 from homevisit_eval.report import figures, tables
+from homevisit_eval.report.certificate_method import (
+    how_made_section,
+    reading_section,
+    source_section,
+)
 from homevisit_eval.report.certificate_sections import (
     asked,
     bias_section,
     choices_section,
     coverage_section,
     districts_section,
-    how_made_section,
     numbers_section,
     power_section,
-    reading_section,
-    source_section,
     verdict_section,
     verdict_summary,
 )

@@ -24,6 +24,7 @@ __all__ = [
     "QUESTION_NOUNS",
     "bias_sentence",
     "by_outcome",
+    "coverage_of",
     "coverage_sentence",
     "drawn_sentence",
     "expected_label",
@@ -143,6 +144,12 @@ def by_outcome(performances: Sequence[Performance]) -> list[Performance]:
     return sorted(performances, key=lambda one: outcomes.index((one.study_question, one.outcome)))
 
 
+def coverage_of(performance: Performance) -> Estimated:
+    """Return the coverage that the verdict judges: of (c) with schools redrawn, else of (b)."""
+    redrawn = performance.mode == "redrawn"
+    return performance.coverage_expected if redrawn else performance.coverage_kept
+
+
 def outcome_title(design: StudyDesign, performance: Performance, among: Sequence[object]) -> str:
     """Return what an outcome is called: its label, and its question where there are several.
 
@@ -201,7 +208,7 @@ def coverage_sentence(performance: Performance) -> str:
     """Return how often the interval held the truth."""
     level = f"{performance.confidence_level * 100:g}%"
     redrawn = performance.mode == "redrawn"
-    coverage = performance.coverage_expected if redrawn else performance.coverage_kept
+    coverage = coverage_of(performance)
     truth = "the expected effect" if redrawn else "the true effect on the students kept"
     return (
         f"Its {level} intervals held {truth} in {_percent(coverage.value, 1)} of replications "

@@ -22,13 +22,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from homevisit_eval.certificate import MAIN
-from homevisit_eval.report.certificate_figures import coverage_of
 from homevisit_eval.report.certificate_panels import (
     figure_of_panels,
     printed_scale,
     printed_unit,
 )
 from homevisit_eval.report.certificate_words import (
+    coverage_of,
     main_mode,
     main_performance,
     outcome_title,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from homevisit_eval.report.balance_tables import balance_before_and_after, baseline_equivalence
-from homevisit_eval.report.certificate_tables import (
+from homevisit_eval.report.certificate_design_tables import (
     certificate_designs,
-    certificate_districts,
     certificate_expectations,
+)
+from homevisit_eval.report.certificate_tables import (
+    certificate_districts,
     certificate_performance,
     certificate_verdicts,
 )
