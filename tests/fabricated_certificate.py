@@ -34,15 +34,24 @@ NARROW = {"cluster_matched_set": 0.7}
 
 
 def certificate(
-    count: int = 200, *, modes: tuple[Mode, ...] = ("redrawn",), preset: str = "small"
+    count: int = 200,
+    *,
+    modes: tuple[Mode, ...] = ("redrawn",),
+    preset: str = "small",
+    null: bool = False,
 ) -> Certificate:
     """Return a certificate of fabricated replications, as many in each mode."""
-    made = [one for mode in modes for one in replications(count, mode=mode)]
+    made = [one for mode in modes for one in replications(count, mode=mode, null=null)]
     return collect_certificate(DESIGN, preset, 1, made)
 
 
 def replications(
-    count: int, *, mode: Mode = "redrawn", districts: int = 4, seed: int = 1
+    count: int,
+    *,
+    mode: Mode = "redrawn",
+    districts: int = 20,
+    seed: int = 1,
+    null: bool = False,
 ) -> tuple[Replication, ...]:
     """Return replications of the study's main question and its variations."""
     question = next(one for one in DESIGN.questions if one.role == "primary")
@@ -63,6 +72,7 @@ def replications(
                 0.85 * shared + 0.53 * random.normal() + BIASES.get(design, 0.1) + 0.6 * shift,
                 NARROW.get(design, 1.0) * math.exp(0.15 * random.normal()),
                 random.normal(),
+                null,
             )
             for design in designs
             for outcome in outcomes
@@ -72,12 +82,16 @@ def replications(
 
 
 def _trial(
-    names: tuple[Mode, int, int, str, str, str], error: float, width: float, wobble: float
+    names: tuple[Mode, int, int, str, str, str],
+    error: float,
+    width: float,
+    wobble: float,
+    null: bool,
 ) -> Trial:
     mode, district, replication, question, design, outcome = names
     unit = ERRORS[outcome]
-    truth = TRUTHS[outcome] + 0.05 * unit * wobble
-    kept_truth = truth + 0.02 * unit
+    truth = 0.0 if null else TRUTHS[outcome] + 0.05 * unit * wobble
+    kept_truth = 0.0 if null else truth + 0.02 * unit
     estimate, std_error = kept_truth + error * unit, unit * width
     half = float(stats.t.ppf(0.975, DF)) * std_error
     return Trial(

@@ -16,12 +16,12 @@ from homevisit_eval.design import design_checksum
 from homevisit_eval.report.certificate_words import MODE_WORDS, modes_of
 from homevisit_eval.report.method_tables import read_aloud
 from homevisit_eval.report.page import paragraph, section, table_html
-from homevisit_eval.sample.labels import listed
 from homevisit_eval.synthetic.district_file import district_text
 from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
     from homevisit_eval.certificate import Certificate
+    from homevisit_eval.synthetic.presets import Expectation
 
 __all__ = ["how_made_section", "reading_section", "source_section"]
 
@@ -39,9 +39,7 @@ def source_section(
             f"All districts are of the kind “{certificate.district.name}”. Their parameters say "
             "how many schools and students there are, how attendance, incidents and scores come "
             "about, who is visited, and what a visit changes.",
-            f"Expected of the study's design, before any was made: {stated.because}"
-            if stated
-            else "",
+            _stated_text(stated) if stated else "",
         ),
         table_html(expectations) if expectations else "",
         table_html(calibration) if calibration else "",
@@ -52,7 +50,6 @@ def source_section(
 
 def how_made_section(certificate: Certificate) -> str:
     """Return how the certificate was made, what is random, the rules, and the limits."""
-    cost = certificate.seconds
     random = "\n".join(
         f"<dt>{escape(MODE_WORDS[mode][0].capitalize())}</dt><dd>{escape(MODE_WORDS[mode][1])}</dd>"
         for mode in modes_of(certificate)
@@ -82,10 +79,9 @@ def how_made_section(certificate: Certificate) -> str:
             "design may pass here and be wrong there. The preset hidden_confounding shows by how "
             "much."
         ),
-        f"<p>{escape(_cost_sentence(certificate))} Seed {certificate.seed}; design with SHA-256 "
-        f'<span class="mono">{escape(design_checksum(certificate.design))}</span>.</p>'
-        if cost.total
-        else "",
+        f"<p>Seed {certificate.seed}; design with SHA-256 "
+        f'<span class="mono">{escape(design_checksum(certificate.design))}</span>. The file '
+        "manifest.json says what a replication costs.</p>",
     )
 
 
@@ -147,6 +143,11 @@ TERMS = (
 )
 
 
+def _stated_text(stated: Expectation) -> str:
+    recovers = "recovers" if stated.recovers else "does not recover"
+    return f"Stated before any was made: the default design {recovers} the truth. {stated.because}"
+
+
 def _rules() -> str:
     low, high = NOMINAL_COVERAGE
     few, many = NOMINAL_REJECTION
@@ -178,18 +179,3 @@ def _rules() -> str:
         f"<li><strong>{escape(head)}</strong> {escape(text)}</li>" for head, text in rules
     )
     return f"<ul>\n{items}\n</ul>"
-
-
-def _cost_sentence(certificate: Certificate) -> str:
-    cost = certificate.seconds
-    stages = {
-        "making the district": cost.simulate,
-        "the panel": cost.panel,
-        "the sample": cost.sample,
-        "matching": cost.match,
-        "estimation": cost.estimate,
-        "the truth": cost.truth,
-        "other designs": cost.variations,
-    }
-    used = [f"{name} {seconds:.2f}" for name, seconds in stages.items() if seconds >= 0.005]
-    return f"A replication costs {cost.total:.2f} seconds on one core: {listed(used)}."

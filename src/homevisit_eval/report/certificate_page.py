@@ -56,10 +56,12 @@ margin:0 0 .3rem;border:1.5px solid currentColor;border-radius:.3em;padding:.05e
 .figures{display:grid;gap:0 2.5rem;align-items:start;
 grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),30rem))}
 #choices .hv-table{font-size:.86rem}
-@media (min-width:62rem){#choices .hv-table tbody th{min-width:14rem}
+@media (min-width:62rem){#choices .hv-table tbody th{min-width:12rem}
+#choices .hv-table th,#choices .hv-table td{padding:.35em .42em}
 #choices .hv-table td:not(.hv-num){min-width:0}}
 pre.parameters{overflow-x:auto;font-size:.85rem;line-height:1.4;background:var(--soft);padding:1rem}
-@media print{.figures{display:block}.cards.wide-cards{grid-template-columns:1fr 1fr}
+@media print{#choices{page:wide}.figures{grid-template-columns:8cm 8cm;gap:0 1cm}
+.figures figure{max-width:8cm;margin:.4rem 0}.cards.wide-cards{grid-template-columns:1fr 1fr}
 pre.parameters{white-space:pre-wrap;font-size:7pt}}
 """
 
