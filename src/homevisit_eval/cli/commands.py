@@ -201,7 +201,7 @@ def certify(
 ) -> None:
     """Say whether a design recovers the truth in districts whose true effects are known.
 
-    Finished replications are kept beside the output folder until the certificate is written; if
+    Finished replications are kept in OUT.unfinished.jsonl until the certificate is written; if
     the command is interrupted, the same command goes on from there.
     """
     from homevisit_eval.cli.certify import Order, certify_design, district_of

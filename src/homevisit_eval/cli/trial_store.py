@@ -173,7 +173,8 @@ def _read(path: Path, key: Key) -> tuple[Replication, ...] | None:
         raise OutputError(_other_key(path, found["key"], key, len(lines) - 1))
     if len(whole) < len(content):
         os.truncate(path, len(whole))
-    return tuple(_replications(path, lines[1:]))
+    found = {(one.mode, one.number): one for one in _replications(path, lines[1:])}
+    return tuple(found.values())  # two commands at once may have written some of them twice
 
 
 def _replications(path: Path, lines: Sequence[str]) -> Iterator[Replication]:
