@@ -209,6 +209,16 @@ def test_bias_is_drawn_where_it_is_with_the_limits_of_the_rule(certificate: Cert
     assert (band.min(), band.max()) == pytest.approx((-limit * 100, limit * 100))
 
 
+def test_designs_that_differ_in_standard_errors_only_are_drawn_once_for_their_bias(
+    certificate: Certificate,
+) -> None:
+    first, *others = certificate.performance
+    twin = replace(first, design="twin", label="Other standard errors", se_ratio=first.rmse)
+    both = replace(certificate, performance=(first, twin, *others))
+    assert "Other standard errors" not in figures.bias_by_design_alt_text(both)
+    assert "Other standard errors" in figures.coverage_by_design_alt_text(both)
+
+
 def test_coverage_is_drawn_beside_its_band(certificate: Certificate) -> None:
     redrawn, fixed = (
         figures.coverage_by_design(certificate, outcome="any_incident", mode=mode).axes[0]

@@ -173,8 +173,8 @@ def _read(path: Path, key: Key) -> tuple[Replication, ...] | None:
         raise OutputError(_other_key(path, found["key"], key, len(lines) - 1))
     if len(whole) < len(content):
         os.truncate(path, len(whole))
-    found = {(one.mode, one.number): one for one in _replications(path, lines[1:])}
-    return tuple(found.values())  # two commands at once may have written some of them twice
+    by_number = {(one.mode, one.number): one for one in _replications(path, lines[1:])}
+    return tuple(by_number.values())  # two commands at once may have written some of them twice
 
 
 def _replications(path: Path, lines: Sequence[str]) -> Iterator[Replication]:

@@ -101,7 +101,8 @@ def bias_by_design(
     """Draw the bias of each design with its Monte Carlo interval, one panel an outcome.
 
     The gray band of a design is what the verdict allows: a quarter of its standard error, and
-    a tenth of the naive bias where that exceeds one standard error.
+    a tenth of the naive bias where that exceeds one standard error. Of designs that differ in
+    their standard errors only, the first is drawn.
 
     Parameters
     ----------
@@ -197,10 +198,19 @@ def _panels(
         Panel(
             title,
             _axis(printed_unit(unit_of(certificate.design, group[0])), shown, mode),
-            tuple(_row(certificate, one, shown) for one in group),
+            tuple(
+                _row(certificate, one, shown)
+                for one in (_with_own_bias(group) if shown == "bias" else group)
+            ),
         )
         for title, group in panels.items()
     ]
+
+
+def _with_own_bias(performances: Sequence[Performance]) -> list[Performance]:
+    """Leave out designs with the estimates of an earlier one, which differ in standard errors."""
+    first = {one.bias: one for one in reversed(performances)}
+    return [one for one in performances if first[one.bias] is one]
 
 
 def _axis(unit: str, shown: Shown, mode: Mode) -> str:

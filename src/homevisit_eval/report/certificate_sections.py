@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -65,7 +65,7 @@ def asked(certificate: Certificate, mode: Mode) -> str:
     performance = main_performance(certificate, mode)[0]
     return (
         f"The design “{certificate.design.title}” was carried out in {drawn_sentence(performance)}"
-        f" (preset “{certificate.district.name}”), in each of which the true effect of a home visit"
+        f" (of the kind “{certificate.district.name}”), in each of which the true effect of a home visit"
         " is known. The question is whether its estimates are right on average, and whether its "
         "intervals hold the truth as often as they promise."
     )
@@ -118,7 +118,8 @@ def bias_section(drawings: Sequence[ReportFigure]) -> str:
             "that average could lie had other districts been drawn. The gray band is what the "
             f"verdict allows: {LARGEST_BIAS_OF_STD_ERROR:g} standard errors, and "
             f"{LARGEST_BIAS_OF_NAIVE:.0%} of the error of a plain comparison where that error "
-            "exceeds one standard error. A line wholly inside the band passes."
+            "exceeds one standard error. A line wholly inside the band passes. Designs that differ "
+            "in their standard errors only have the same bias, and the first of them is drawn."
         ),
         _drawings(drawings),
     )
@@ -269,19 +270,24 @@ def _lead(certificate: Certificate, mode: Mode) -> str:
         for one in performances
     }
     judged = [one for one in main_verdicts(certificate, mode) if one.verdict != "statement"]
-    named: dict[Judgment, list[str]] = {}
+    named: dict[Judgment, dict[str, list[str]]] = {}
     for one in judged:
         title = in_sentence(titles[one.study_question, one.outcome])
-        named.setdefault(one.verdict, []).append(f"{QUESTION_NOUNS[one.question]} ({title})")
+        nouns = named.setdefault(one.verdict, {})
+        nouns.setdefault(QUESTION_NOUNS[one.question], []).append(title)
     passed = sum(one.verdict in ("pass", "conservative") for one in judged)
     if passed == len(judged):
         return f"In districts like this one the design passes all {passed} checks."
     sentences = [f"In districts like this one the design passes {passed} of {len(judged)} checks."]
     if failed := named.get("fail"):
-        sentences.append(f"It fails on {listed(failed)}.")
+        sentences.append(f"It fails on {_nouns(failed)}.")
     if undecided := named.get("undecided"):
-        sentences.append(f"Not decided with so few replications: {listed(undecided)}.")
+        sentences.append(f"Not decided with so few replications: {_nouns(undecided)}.")
     return " ".join(sentences)
+
+
+def _nouns(named: Mapping[str, Sequence[str]]) -> str:
+    return listed([f"{noun} ({listed(list(titles))})" for noun, titles in named.items()])
 
 
 def _headed(
