@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import astuple
 
@@ -152,7 +153,14 @@ def _run(
     )
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1)
-    yield from parallel(tasks)
+    results = parallel(tasks)
+    try:
+        for result in results:  # noqa: UP028 - `yield from` would close it outside the finally
+            yield result
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of work left undone: the caller wanted no more
+            results.close()
 
 
 def collect_certificate(

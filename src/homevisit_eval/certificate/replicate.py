@@ -28,7 +28,7 @@ from homevisit_eval.evaluation import vary_sample
 from homevisit_eval.matching import MatchedSample, match_students
 from homevisit_eval.panel import Panel
 from homevisit_eval.sample import AnalyticSample, select_sample
-from homevisit_eval.synthetic import District, Simulation, simulate
+from homevisit_eval.synthetic import OUTCOMES, District, Simulation, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,8 +100,14 @@ def replicate(
 
 
 def _simulate(design: StudyDesign, district: District, seed: int, drawing: int) -> Simulation:
-    tables = tables_to_simulate(district, design.measurement)
-    return simulate(district, seed, tables=tables, replication=drawing)
+    asked = {name for question in primary_questions(design) for name in question.outcomes}
+    return simulate(
+        district,
+        seed,
+        tables=tables_to_simulate(district, design.measurement),
+        outcomes=[name for name in OUTCOMES if name in asked],
+        replication=drawing,
+    )
 
 
 def run_designs(

@@ -181,7 +181,11 @@ def _needed_for_mean(one: Performance, bias: Estimated, bound: float) -> int | N
         return None
     used = one.replications - one.failed
     needed = used * (Z * bias.std_error / distance) ** 2
-    return max(used + 1, _whole(needed, one)) if needed < MOST_REPLICATIONS else None
+    if not needed < MOST_REPLICATIONS:
+        return None
+    if abs(bias.value) > bound:
+        needed = math.floor(needed) + 1  # wholly outside: the bound itself is inside
+    return max(_whole(used + 1, one), _whole(needed, one))
 
 
 def _needed_for_share(

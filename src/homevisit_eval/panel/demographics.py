@@ -9,7 +9,13 @@ from homevisit_eval.panel.expressions import years_between, zero_one
 
 __all__ = ["STATUS_FLAGS", "demographic_measures"]
 
-STATUS_FLAGS = ("at_risk", "english_learner", "disability", "homeless")
+STATUS_FLAGS = (
+    "at_risk",
+    "english_learner",
+    "disability",
+    "homeless",
+    "economically_disadvantaged",
+)
 AGE_IN_KINDERGARTEN = 5.5
 
 

@@ -56,6 +56,7 @@ STUDENT_COLUMNS = (
     "english_learner",
     "disability",
     "homeless",
+    "economically_disadvantaged",
 )
 ORDERS: dict[PanelTable, tuple[str, ...]] = {
     "students": ("student_id", "school_year"),

@@ -31,6 +31,8 @@ class Column:
         Whether the column must be in the file. A missing optional column counts as all empty.
     nullable
         Whether a cell may be empty.
+    descriptive
+        Whether no analysis needs the column: an optional one may then be missing without a word.
     allowed
         The codes of a ``"code"`` or ``"grade"`` column.
     synonyms
@@ -48,6 +50,7 @@ class Column:
     unit: str = ""
     required: bool = True
     nullable: bool = False
+    descriptive: bool = False
     allowed: tuple[str, ...] = ()
     synonyms: Mapping[str, str] = field(default_factory=dict)
     minimum: float | None = None

@@ -130,6 +130,7 @@ def _missing(file: str, schema: TableSchema, positions: dict[str, int]) -> list[
             file, "missing_column" if column.required else "absent_column", column=column.name
         )
         for column in absent
+        if column.required or not column.descriptive
     ]
 
 

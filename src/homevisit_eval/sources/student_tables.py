@@ -99,12 +99,22 @@ CHARACTERISTICS = TableSchema(
         year(),
         yes_no(
             "at_risk",
-            "Economically disadvantaged, or at risk by the district's definition.",
+            "At risk by the district's definition, or economically disadvantaged where that is all "
+            "that is recorded.",
             ceds="Economic Disadvantage Status",
         ),
         yes_no("english_learner", "English learner.", ceds="English Learner Status"),
         yes_no("disability", "Student with a disability (IDEA).", ceds="IDEA Indicator"),
         yes_no("homeless", "Homeless.", nullable=True, ceds="Homelessness Status (000149)"),
+        Column(
+            "economically_disadvantaged",
+            "boolean",
+            "Economically disadvantaged, where at_risk is something else; it is carried along.",
+            required=False,
+            nullable=True,
+            descriptive=True,
+            ceds="Economic Disadvantage Status",
+        ),
     ),
     key=("student_id", "school_year"),
     references=(STUDENT,),

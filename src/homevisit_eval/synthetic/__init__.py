@@ -11,18 +11,21 @@ from homevisit_eval.synthetic.parameters import (
     Selection,
     VisitEffects,
 )
-from homevisit_eval.synthetic.population import Mobility, SchoolMix
+from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
 from homevisit_eval.synthetic.presets import PRESETS, preset
 from homevisit_eval.synthetic.simulate import TABLES, Simulation, simulate
+from homevisit_eval.synthetic.truths import OUTCOMES
 from homevisit_eval.synthetic.write import write_simulation
 
 __all__ = [
+    "OUTCOMES",
     "PRESETS",
     "TABLES",
     "Achievement",
     "Attendance",
     "Discipline",
     "District",
+    "Families",
     "Hidden",
     "Mobility",
     "ProgramSchools",

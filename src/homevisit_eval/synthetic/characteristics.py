@@ -1,4 +1,4 @@
-"""Yearly status flags: at risk, English learner, disability, homeless."""
+"""Yearly status flags: at risk, low income, English learner, disability, homeless."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from homevisit_eval.synthetic.draws import Draw, Draws
 from homevisit_eval.synthetic.enrollment import Enrollment
+from homevisit_eval.synthetic.parameters import District
+from homevisit_eval.synthetic.schools import Schools
 from homevisit_eval.synthetic.students import Students
 
 __all__ = ["Status", "characteristics_table", "make_status"]
@@ -25,20 +27,35 @@ class Status:
     english_learner: Booleans
     disability: Booleans
     homeless: Booleans
+    economically_disadvantaged: Booleans
 
 
-def make_status(students: Students, roll: Enrollment, draws: Draws) -> Status:
-    """Return the flags: lasting traits, with some changes from year to year."""
-    who = roll.student
+def make_status(
+    district: District, schools: Schools, students: Students, roll: Enrollment, draws: Draws
+) -> Status:
+    """Return the flags: lasting traits, with some changes from year to year.
+
+    At-risk status comes and goes so that a school's share stays what it is. Everyone at risk
+    is economically disadvantaged.
+    """
+    rules, who = district.families, roll.student
     u_risk, u_homeless = draws.stream(Draw.CHARACTERISTICS, roll.school_year).random((2, len(who)))
-    at_risk = students.at_risk[who] ^ (u_risk < 0.04)
-    leaves_english = 1 + 9 * students.proficiency[who]
-    identified = 0.08 + 0.06 * students.male[who] + 0.012 * np.maximum(roll.grade, 0)
+    lasting, share = students.at_risk[who], students.at_risk_share[who]
+    changes = u_risk < rules.at_risk_change * np.where(lasting, 1 - share, share)
+    at_risk = lasting ^ changes
+    fluent = rules.fluent_from + (rules.fluent_until - rules.fluent_from) * students.proficiency
+    identified = (
+        rules.disability
+        + rules.disability_male * students.male[who]
+        + rules.disability_grade * np.maximum(roll.grade, 0)
+    )
+    everyone = schools.at_risk_share[roll.school] >= rules.community_eligibility
     return Status(
-        at_risk,
-        students.language_at_home[who] & (roll.grade < leaves_english),
-        students.disposition[who] < identified,
-        at_risk & (u_homeless < 0.06),
+        at_risk=at_risk,
+        english_learner=students.language_at_home[who] & (roll.grade < fluent[who]),
+        disability=students.disposition[who] < identified,
+        homeless=at_risk & (u_homeless < rules.homeless),
+        economically_disadvantaged=at_risk | everyone | students.low_income[who],
     )
 
 
@@ -56,6 +73,9 @@ def characteristics_table(
                     "english_learner": status.english_learner.astype(np.int64),
                     "disability": status.disability.astype(np.int64),
                     "homeless": status.homeless.astype(np.int64),
+                    "economically_disadvantaged": status.economically_disadvantaged.astype(
+                        np.int64
+                    ),
                 }
             )
             for roll, status in years

@@ -32,6 +32,7 @@ class Draw(IntEnum):
     HOUSEHOLDS = 7
     SPELLS = 8
     CHARACTERISTICS = 9
+    LATE_ENTRY = 40
     EARLIER_YEAR = 10
     SUMMER_VISITS = 11
     ATTENDANCE = 12

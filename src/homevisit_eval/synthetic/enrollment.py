@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from homevisit_eval.synthetic.calendars import YearCalendar
 from homevisit_eval.synthetic.draws import Draw, Draws
 from homevisit_eval.synthetic.parameters import District
-from homevisit_eval.synthetic.schools import GRADES, LOWEST_GRADE, Schools
+from homevisit_eval.synthetic.population import GRADES, LOWEST_GRADE
+from homevisit_eval.synthetic.schools import Schools, share_out
 from homevisit_eval.synthetic.students import Students, new_students
 
 __all__ = ["Enrollment", "enroll", "enrollment_table", "grade_codes"]
 
 GRADE_CODES = ("PK", "PK", "KG", "01", "02", "03", "04", "05", "06", "07", "08")
+NEW_IN_FIRST_YEAR = 0.3  # the part of the first year's students who would be new to the district
+FULL_SCHOOL = 0.02
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -80,28 +83,51 @@ class Enrollment:
         return np.where(second, self.second_school[row], self.school[row])
 
 
-def _other_school(schools: Schools, school: Integers, grade: Integers, uniform: Floats) -> Integers:
-    """Return another school with the grade, likelier if large and alike in at-risk share.
+def _room(places: Integers, school: Integers, grade: Integers) -> Floats:
+    """Return the places that students of these schools and grades leave, hardly any if full."""
+    taken = np.zeros_like(places)
+    np.add.at(taken, (school, grade - LOWEST_GRADE), 1)
+    return np.asarray(np.maximum(places - taken, FULL_SCHOOL * places), dtype=np.float64)
 
-    Gives -1 where no other school has the grade.
+
+def _other_school(
+    schools: Schools, room: Floats, school: Integers, grade: Integers, uniform: Floats
+) -> Integers:
+    """Return another school with the grade, likelier if it has room and a like at-risk share.
+
+    Gives -1 where no other school has the grade. `room` has shape (S, 11).
     """
-    share = schools.at_risk_share
+    share, count = schools.at_risk_share, len(schools.ids)
     alike = np.exp(-np.abs(share[:, None] - share[None, :]) / 0.15)
     np.fill_diagonal(alike, 0.0)
     result = np.full(len(school), -1)
     for value in np.unique(grade):
         rows = np.flatnonzero(grade == value)
-        weight = np.cumsum(alike * schools.places[:, value - LOWEST_GRADE], axis=1)
-        total = weight[school[rows], -1]
-        found = (weight[school[rows]] < (uniform[rows] * total)[:, None]).sum(axis=1)
-        result[rows] = np.where(total > 0, found, -1)
+        weight = np.cumsum(alike * room[:, value - LOWEST_GRADE], axis=1)
+        total = weight[:, -1:].copy()
+        np.divide(weight, total, out=weight, where=total > 0)
+        ladder = (weight + np.arange(count)[:, None]).ravel()
+        found = np.searchsorted(ladder, school[rows] + uniform[rows]) - school[rows] * count
+        result[rows] = np.where(total[school[rows], 0] > 0, np.minimum(found, count - 1), -1)
     return result
 
 
 def _continuing(
-    district: District, schools: Schools, students: Students, last: Enrollment, draws: Draws
+    district: District,
+    schools: Schools,
+    places: Integers,
+    students: Students,
+    *,
+    last: Enrollment | None,
+    draws: Draws,
 ) -> tuple[Integers, Integers, Integers]:
-    """Return student, school and grade of those who stay from last year to this one."""
+    """Return student, school and grade of those who stay from last year to this one.
+
+    Never more of a grade than it has places in the district: the others leave.
+    """
+    if last is None:
+        nobody = np.empty(0, np.int64)
+        return nobody, nobody, nobody
     rules = district.mobility
     stream = draws.stream(Draw.ROSTER_FORWARD, last.school_year + 1)
     u_repeat, u_leave, u_change, u_where = stream.random((4, len(last.student)))
@@ -113,14 +139,28 @@ def _continuing(
         rules.leave
         + rules.leave_at_risk * students.at_risk[last.student]
         + rules.leave_at_transition * beyond
+        + np.array(rules.leave_after)[last.grade - LOWEST_GRADE]
     )
     stays &= (u_leave >= chance) & (grade < GRADES + LOWEST_GRADE)
     moves = stays & (beyond | (u_change < rules.change_school))
-    target = _other_school(schools, school[moves], grade[moves], u_where[moves])
+    room = _room(places, school[stays & ~moves], grade[stays & ~moves])
+    target = _other_school(schools, room, school[moves], grade[moves], u_where[moves])
     school, rows = school.copy(), np.flatnonzero(moves)
     stays[rows[(target < 0) & beyond[moves]]] = False
     school[rows[target >= 0]] = target[target >= 0]
+    stays &= ~_surplus(places, stays, grade, u_leave - chance)
     return last.student[stays], school[stays], grade[stays]
+
+
+def _surplus(places: Integers, stays: Booleans, grade: Integers, margin: Floats) -> Booleans:
+    """Return who of a grade stays beyond its places: those of the smallest margin."""
+    result = np.zeros(len(stays), dtype=np.bool_)
+    for at, limit in enumerate(places.sum(axis=0)):
+        rows = np.flatnonzero(stays & (grade == at + LOWEST_GRADE))
+        if len(rows) > limit:
+            order = np.argsort(margin[rows], kind="stable")
+            result[rows[order[: len(rows) - limit]]] = True
+    return result
 
 
 def enroll(
@@ -134,21 +174,23 @@ def enroll(
 ) -> tuple[Students, Enrollment]:
     """Return the students known by the end of a year, and that year's enrollment.
 
-    Students who stay keep their places; new students fill those that are left.
+    Students who stay keep their schools; new students fill the places that are left, so that
+    as many begin the year in each grade as the district has places. Some more enter later.
     """
-    whole = np.empty(0, np.int64)
-    student, school, grade = whole, whole, whole
-    if last is not None:
-        student, school, grade = _continuing(district, schools, students, last, draws)
-    taken = np.zeros_like(schools.places)
-    np.add.at(taken, (school, grade - LOWEST_GRADE), 1)
-    free = np.maximum(schools.places - taken, 0)
-    cells = np.repeat(np.arange(free.size), free.ravel())
+    school_year = calendar.school_year
+    places = schools.places[school_year - district.school_years[0]]
+    student, school, grade = _continuing(
+        district, schools, places, students, last=last, draws=draws
+    )
+    late_share = district.mobility.late_entry * (1 if last else NEW_IN_FIRST_YEAR)
+    late_stream = draws.stream(Draw.LATE_ENTRY, school_year)
+    cells, is_late = _new_cells(places, school, grade, late_share, late_stream)
     new_school, new_grade = cells // GRADES, cells % GRADES + LOWEST_GRADE
     added = new_students(
         new_school,
         new_grade,
-        calendar.school_year,
+        school_year,
+        families=district.families,
         schools=schools,
         existing=students,
         enrolled=(student, school),
@@ -156,51 +198,69 @@ def enroll(
         draws=draws,
     )
     numbers = np.arange(len(students), len(students) + len(added))
-    enrolled = np.concatenate([student, numbers])
-    is_new = enrolled >= len(students)
-    everyone = students.joined(added)
-    school = np.concatenate([school, new_school])
-    grade = np.concatenate([grade, new_grade])
-    order = np.argsort(enrolled, kind="stable")
-    late = np.where(is_new, district.mobility.late_entry * (0.3 if last is None else 1), 0)
-    return everyone, _spells(
+    late = np.concatenate([np.zeros(len(student), dtype=np.bool_), is_late])
+    # those who stay are in order already, and come before the new
+    return students.joined(added), _spells(
         district,
         schools,
+        places,
         calendar,
         draws,
-        student=enrolled[order],
-        school=school[order],
-        grade=grade[order],
-        late=late[order],
+        student=np.concatenate([student, numbers]),
+        school=np.concatenate([school, new_school]),
+        grade=np.concatenate([grade, new_grade]),
+        late=late,
     )
+
+
+def _new_cells(
+    places: Integers,
+    school: Integers,
+    grade: Integers,
+    late_share: float,
+    stream: np.random.Generator,
+) -> tuple[Integers, Booleans]:
+    """Return ``school * 11 + position of the grade`` of new students, and which enter late.
+
+    A school with more students than places leaves as many fewer places to all others.
+    """
+    taken = np.zeros_like(places)
+    np.add.at(taken, (school, grade - LOWEST_GRADE), 1)
+    free = np.maximum(places - taken, 0)
+    wanted = places.sum(axis=0) - taken.sum(axis=0)
+    for at in np.flatnonzero(free.sum(axis=0) > wanted):
+        free[:, at] = share_out(free[:, at].astype(np.float64), int(wanted[at]))
+    cells = np.repeat(np.arange(free.size), free.ravel())
+    later = cells[stream.random(len(cells)) < late_share]
+    is_late = np.arange(len(cells) + len(later)) >= len(cells)
+    return np.concatenate([cells, later]), is_late
 
 
 def _spells(
     district: District,
     schools: Schools,
+    places: Integers,
     calendar: YearCalendar,
     draws: Draws,
     *,
     student: Integers,
     school: Integers,
     grade: Integers,
-    late: Floats,
+    late: Booleans,
 ) -> Enrollment:
-    """Give each student-year its spells."""
+    """Give each student-year its spells; the `late` enter after the first day."""
     rules, n = district.mobility, len(student)
-    u_late, u_kind, u_day, u_where, u_entry = draws.stream(
-        Draw.SPELLS, calendar.school_year
-    ).random((5, n))
+    u_kind, u_day, u_where, u_entry = draws.stream(Draw.SPELLS, calendar.school_year).random((4, n))
     leaves = u_kind < rules.leave_during
     transfers = ~leaves & (u_kind < rules.leave_during + rules.transfer_during)
-    entry_day = np.where(u_late < late, 5 + np.floor(u_entry * 150).astype(np.int64), 0)
+    entry_day = np.where(late, 5 + np.floor(u_entry * 150).astype(np.int64), 0)
     span = np.maximum(170 - entry_day, 1)
     change_day = np.minimum(entry_day + 4 + np.floor(u_day * span).astype(np.int64), 175)
     start = calendar.ordinals[school, entry_day]
     change = calendar.ordinals[school, change_day]
-    second = np.full(n, -1)
-    rows = np.flatnonzero(transfers)
-    second[rows] = _other_school(schools, school[rows], grade[rows], u_where[rows])
+    second, rows = np.full(n, -1), np.flatnonzero(transfers)
+    room = places.astype(np.float64)
+    second[rows] = _other_school(schools, room, school[rows], grade[rows], u_where[rows])
     moved = second >= 0
     stop = np.where(leaves | moved, change, calendar.last[school])
     # calendars differ by at most three days, so the fourth day after is later everywhere

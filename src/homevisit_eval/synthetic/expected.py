@@ -88,6 +88,7 @@ def _year(
     calendar: YearCalendar,
     roll: Enrollment,
     process: Process,
+    *,
     rounds: Rounds,
     year_index: int,
 ) -> _Year:
@@ -129,6 +130,7 @@ def expected_outcomes(
     calendar: YearCalendar,
     roll: Enrollment,
     process: Process,
+    *,
     rounds: Rounds,
     year_index: int,
 ) -> Mapping[str, Mapping[str, Floats]]:
@@ -137,7 +139,7 @@ def expected_outcomes(
     Attendance rates are fractions of enrolled days, scores in SDs of one grade before
     standardization, ``*_incident`` probabilities, ``incidents`` a mean number.
     """
-    year = _year(district, calendar, roll, process, rounds, year_index)
+    year = _year(district, calendar, roll, process, rounds=rounds, year_index=year_index)
     share, partial = serious_share(), district.attendance.partial
     untouched = process.lasting + process.classmates
     visited = np.maximum(process.lasting, 1.0) + process.classmates
@@ -146,7 +148,7 @@ def expected_outcomes(
     none = _whole_year(year, np.zeros(len(untouched)), share, partial)
     return {
         "1": with_visit,
-        "0": _followed_by_visits(year, without, untouched, visited, share, partial),
+        "0": _followed_by_visits(year, without, untouched, visited, share=share, partial=partial),
         "n": none,
     }
 
@@ -156,9 +158,7 @@ def _laplace(year: _Year, mean: Floats) -> Floats:
     return np.asarray((1 + mean / year.shape) ** -year.shape)
 
 
-def _whole_year(
-    year: _Year, strength: Floats, share: float, partial: float
-) -> dict[str, Floats]:
+def _whole_year(year: _Year, strength: Floats, share: float, partial: float) -> dict[str, Floats]:
     """Return expected outcomes at the same strength on every day."""
     process = year.process
     absence = np.exp(-process.absence_effect * strength)
@@ -179,6 +179,7 @@ def _followed_by_visits(
     without: Mapping[str, Floats],
     untouched: Floats,
     visited: Floats,
+    *,
     share: float,
     partial: float,
 ) -> dict[str, Floats]:

@@ -95,4 +95,5 @@ def _natural(
     """
     expected = standardized(expected_of_rows(district, year, rows), scale, rows)
     visited = year.summer.visited[rows]
-    return {name: np.where(visited, expected["1"][name], expected["0"][name]) for name in expected["1"]}
+    with_visit, without = expected["1"], expected["0"]
+    return {name: np.where(visited, with_visit[name], without[name]) for name in with_visit}

@@ -25,16 +25,16 @@ __all__ = [
 ]
 
 BEHAVIORS = (
-    ("disruption", 0.36, 0.04),
-    ("disrespect", 0.20, 0.05),
-    ("fighting", 0.19, 0.35),
-    ("bullying", 0.08, 0.15),
-    ("theft", 0.05, 0.15),
-    ("vandalism", 0.03, 0.15),
-    ("other", 0.04, 0.05),
-    ("assault", 0.03, 0.80),
-    ("weapon", 0.007, 0.90),
-    ("drugs", 0.003, 0.80),
+    ("disruption", 0.36, 0.12),
+    ("disrespect", 0.20, 0.14),
+    ("fighting", 0.19, 0.60),
+    ("bullying", 0.08, 0.30),
+    ("theft", 0.05, 0.25),
+    ("vandalism", 0.03, 0.25),
+    ("other", 0.04, 0.12),
+    ("assault", 0.03, 0.90),
+    ("weapon", 0.007, 0.95),
+    ("drugs", 0.003, 0.90),
     ("truancy", 0.01, 0.0),
 )  # behavior, share, probability of an out-of-school suspension
 SEVERE, LAST_SEVERE = 7, 9
@@ -227,5 +227,7 @@ def _actions(behavior: Integers, u_action: Floats, u_days: Floats) -> tuple[Inte
     limits = np.cumsum([chance, np.minimum(IN_SCHOOL, 1 - chance), OTHER_ACTION * (1 - chance)], 0)
     kind = (u_action >= limits).sum(axis=0)
     longest = np.where((behavior >= SEVERE) & (behavior <= LAST_SEVERE), 10, 3)
-    days = np.select([kind == OUT_OF_SCHOOL, kind == IN_SCHOOL_ACTION], [1 + np.floor(u_days * longest), 1], 0)
+    days = np.select(
+        [kind == OUT_OF_SCHOOL, kind == IN_SCHOOL_ACTION], [1 + np.floor(u_days * longest), 1], 0
+    )
     return kind, days.astype(np.int64)

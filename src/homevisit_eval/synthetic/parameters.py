@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from homevisit_eval.errors import DesignError
-from homevisit_eval.synthetic.population import Mobility, SchoolMix
+from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
 
 __all__ = [
     "Achievement",
@@ -28,8 +28,8 @@ class Attendance:
     weekday and month, 1 on the worst day), `f` that of home visits (see `VisitEffects`). A
     part of the day is missed with probability ``partial * f[d]``, of a quarter, a half or
     three quarters with equal chance. Days are independent given B, so the days absent of a
-    year are overdispersed: beta-binomial where `c` and `f` are constant, the bounded relative of the
-    negative binomial. The logit of the mean of B is linear in the terms below.
+    year are overdispersed: beta-binomial where `c` and `f` are constant, the bounded relative
+    of the negative binomial. The logit of the mean of B is linear in the terms below.
 
     Parameters
     ----------
@@ -319,7 +319,7 @@ class District:
         The preset's name, as printed.
     school_years
         Consecutive school years, named by their spring.
-    schools, mobility, attendance, discipline, achievement, selection, effects, hidden, \
+    schools, families, mobility, attendance, discipline, achievement, selection, effects, hidden, \
 program_schools
         The parts.
     survey_share
@@ -336,6 +336,7 @@ program_schools
     name: str
     school_years: tuple[int, ...] = (2014, 2015, 2016, 2017)
     schools: SchoolMix = field(default_factory=SchoolMix)
+    families: Families = field(default_factory=Families)
     mobility: Mobility = field(default_factory=Mobility)
     attendance: Attendance = field(default_factory=Attendance)
     discipline: Discipline = field(default_factory=Discipline)
@@ -352,13 +353,14 @@ program_schools
         years = self.school_years
         if not years or years != tuple(range(years[0], years[0] + len(years))):
             raise DesignError("school_years must be consecutive, for example 2014 to 2017.")
-        if len(self.schools.program_share) < len(years):
-            raise DesignError("program_share must have a value for each school year.")
+        self.schools.rows(years)
         rules = self.selection
         if len(rules.during) < len(years):
             raise DesignError("during must have a value for each school year.")
         if max(rules.during) + rules.during_incident + rules.during_absence > 1:
-            raise DesignError("during, during_incident and during_absence must add up to 1 or less.")
+            raise DesignError(
+                "during, during_incident and during_absence must not add up to over 1."
+            )
         mix = self.schools
         if min(mix.early, mix.k8, mix.middle, mix.elementary - 1) < 0:
             raise DesignError("a district needs at least one elementary school.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from homevisit_eval.errors import DesignError
+from homevisit_eval.synthetic.dcps import DCPS_MOBILITY, DCPS_SCHOOLS, DCPS_YEARS
 from homevisit_eval.synthetic.parameters import (
     Attendance,
     Discipline,
@@ -16,7 +17,6 @@ from homevisit_eval.synthetic.parameters import (
     Selection,
     VisitEffects,
 )
-from homevisit_eval.synthetic.population import SchoolMix
 
 __all__ = ["EXPECTATIONS", "PRESETS", "Expectation", "preset"]
 
@@ -91,16 +91,13 @@ def _small() -> District:
 
 
 def _dcps() -> District:
-    mix = SchoolMix(
-        early=6,
-        elementary=72,
-        k8=19,
-        middle=18,
-        elementary_lowest=(-2,),
-        students=50_000,
-        program_share=(0.17, 0.22, 0.27, 0.27),
+    return District(
+        name="dcps",
+        school_years=DCPS_YEARS,
+        schools=DCPS_SCHOOLS,
+        mobility=DCPS_MOBILITY,
+        survey_share=0.03,
     )
-    return District(name="dcps", schools=mix, survey_share=0.03)
 
 
 def _null() -> District:

@@ -81,7 +81,9 @@ def rows_of(record: Record, rows: Integers) -> Record:
     return replace(record, **taken)  # type: ignore[type-var]
 
 
-def hidden_trait(district: District, households: Integers, school_year: int, draws: Draws) -> Floats:
+def hidden_trait(
+    district: District, households: Integers, school_year: int, draws: Draws
+) -> Floats:
     """Return the family trait of one school year, shape (n,): standard normal, no record has it."""
     largest = int(households.max()) + 1 if len(households) else 0
     stays = normal(draws.stream(Draw.HIDDEN), largest)[households]
@@ -131,9 +133,7 @@ def make_process(
         - known.strength * known.absence * hidden
         - changes.absence * years_in
     )
-    unexcused = (
-        rules.unexcused + rules.unexcused_at_risk * risk + rules.unexcused_trait * trait
-    )
+    unexcused = rules.unexcused + rules.unexcused_at_risk * risk + rules.unexcused_trait * trait
     tardy = rules.tardy * np.exp(rules.tardy_trait * trait - rules.tardy_trait**2 / 2)
     conduct = district.discipline
     incidents = (

@@ -192,7 +192,7 @@ def live_through(
         Whether FEP and FEC visit before this year.
     """
     year_index = roll.school_year - district.school_years[0]
-    status = make_status(students, roll, draws)
+    status = make_status(district, schools, students, roll, draws)
     staff = staff_of_year(schools, roll, last.staff if last else None, draws)
     classes = make_classes(staff, roll, draws)
     hidden = hidden_trait(district, students.household[roll.student], roll.school_year, draws)

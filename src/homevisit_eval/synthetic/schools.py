@@ -7,16 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.special import ndtri
 
 from homevisit_eval.synthetic.draws import Draw, Draws, normal
 from homevisit_eval.synthetic.parameters import District
+from homevisit_eval.synthetic.participation import participation
+from homevisit_eval.synthetic.population import GRADES, LOWEST_GRADE
 
-__all__ = ["LOWEST_GRADE", "Schools", "make_schools", "school_table"]
+__all__ = ["GRADES", "LOWEST_GRADE", "Schools", "make_schools", "school_table", "share_out"]
 
-LOWEST_GRADE = -2
-GRADES = 11
-ELEMENTARY_END = 5
 LEVELS = ("early", "elementary", "k8", "middle")
+SMALLEST, LARGEST = -2.4, 2.0
+GRADE_SD = 0.05
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -37,9 +40,12 @@ class Schools:
     at_risk_share
         Shape (S,).
     places
-        Shape (S, 11), students a grade at the start of a year.
+        Shape (Y, S, 11), students a grade at the start of each year.
     fep, fec, early_childhood
         Shape (S, Y), participation.
+    program_years
+        Shape (S, Y), the number of years, up to that one, since the school joined FEP or FEC;
+        0 outside.
     attendance, discipline, achievement
         Shape (S, Y), effects of the school in that year on the logit of absence, on the
         logarithm of incidents, on scores: independent of participation.
@@ -58,17 +64,12 @@ class Schools:
     fep: Booleans
     fec: Booleans
     early_childhood: Booleans
+    program_years: Integers
     attendance: Floats
     discipline: Floats
     achievement: Floats
     uptake: Floats
     response: Floats
-
-    @property
-    def program_years(self) -> Integers:
-        """Shape (S, Y), how many years up to each the school has been in the program; 0 outside."""
-        takes_part = self.fep | self.fec
-        return np.asarray(np.cumsum(takes_part, axis=1) * takes_part)
 
 
 def _grades(district: District) -> tuple[Integers, Integers, Integers]:
@@ -80,46 +81,72 @@ def _grades(district: District) -> tuple[Integers, Integers, Integers]:
     return level, lowest, np.array([0, 5, 8, 8])[level]
 
 
-def _at_risk_shares(district: District, count: int, stream: np.random.Generator) -> Floats:
-    """Draw bimodal shares: a fixed number of schools in each mode, which ones at random."""
-    mix = district.schools
-    order = np.argsort(stream.random(count), kind="stable")
-    low = np.zeros(count, dtype=np.bool_)
-    low[order[: round(mix.low_share * count)]] = True
-    z = normal(stream, count)
-    share = np.where(low, mix.low_mean + mix.low_sd * z, mix.high_mean + mix.high_sd * z)
-    return np.clip(share, 0.02, 0.92)
+def _evenly(stream: np.random.Generator, level: Integers) -> Floats:
+    """Return numbers in (0, 1): one in each of n equal intervals for the n schools of a level."""
+    result = np.empty(len(level))
+    for value in np.unique(level):
+        rows = np.flatnonzero(level == value)
+        place = np.argsort(stream.random(len(rows)), kind="stable")
+        result[rows] = (place + stream.random(len(rows))) / len(rows)
+    return result
+
+
+def _in_pairs(stream: np.random.Generator, level: Integers, share: Floats) -> Floats:
+    """Return numbers in (0, 1), evenly spread over the schools of a level, for their sizes.
+
+    Schools that follow each other in the share at risk get u and 1 - u, so that students of the
+    district are not by chance much needier than its schools.
+    """
+    result = np.empty(len(level))
+    for value in np.unique(level):
+        rows = np.flatnonzero(level == value)
+        rows = rows[np.argsort(share[rows], kind="stable")]
+        pairs = (len(rows) + 1) // 2
+        place = np.argsort(stream.random(pairs), kind="stable")
+        first = (place + stream.random(pairs)) / pairs
+        both = np.stack([first, 1 - first], axis=1).ravel()
+        result[rows] = both[: len(rows)]
+    return result
+
+
+def _at_risk_shares(district: District, level: Integers, stream: np.random.Generator) -> Floats:
+    """Draw shares at risk from the published quantiles, the whole shape in every district."""
+    fraction, share = np.array(district.schools.at_risk_quantiles).T
+    return np.asarray(PchipInterpolator(fraction, share)(_evenly(stream, level)), dtype=np.float64)
+
+
+def share_out(weight: Floats, total: int) -> Integers:
+    """Share `total` out in proportion to weights by largest remainders: whole numbers."""
+    exact = weight * (total / weight.sum()) if total else np.zeros(weight.shape)
+    whole = np.floor(exact).astype(np.int64)
+    order = np.argsort((whole - exact).ravel(), kind="stable")
+    whole.reshape(-1)[order[: total - int(whole.sum())]] += 1
+    return whole
 
 
 def _places(
-    district: District, lowest: Integers, highest: Integers, stream: np.random.Generator
+    district: District,
+    level: Integers,
+    lowest: Integers,
+    highest: Integers,
+    *,
+    share: Floats,
+    stream: np.random.Generator,
 ) -> Integers:
-    size = np.exp(district.schools.size_sd * np.clip(normal(stream, len(lowest)), -2, 2))
-    size = np.where(lowest > ELEMENTARY_END, district.schools.middle_size, 1) * size
-    grade = np.arange(GRADES) + LOWEST_GRADE
+    """Return the places of each school and grade in each year, which add up to the totals."""
+    mix, grade = district.schools, np.arange(GRADES) + LOWEST_GRADE
+    deviate = np.clip(ndtri(_in_pairs(stream, level, share)), SMALLEST, LARGEST)
+    size = np.exp(mix.size_sd * deviate + mix.size_at_risk * (share - 0.5))
+    size *= np.array([1, 1, mix.k8_size, mix.middle_size])[level]
     served = (grade >= lowest[:, None]) & (grade <= highest[:, None])
-    share = served * size[:, None] * (1 + 0.05 * normal(stream, served.shape))
-    places = np.rint(district.schools.students * share / share.sum())
-    return np.where(served, np.maximum(places, 4), 0).astype(np.int64)
-
-
-def _participation(
-    district: District, share: Floats, has_pre_k: Booleans, draws: Draws
-) -> tuple[Booleans, Booleans, Booleans]:
-    """Draw who takes part: fixed numbers of schools, likelier where more are at risk."""
-    mix, count, years = district.schools, len(share), len(district.school_years)
-    stream = draws.stream(Draw.PARTICIPATION)
-    race = -np.log(1 - stream.random(count)) / np.exp(mix.program_at_risk * share)
-    rank = np.argsort(np.argsort(race, kind="stable"), kind="stable")
-    wanted = np.rint(np.array(mix.program_share[:years]) * count)
-    takes_part = rank[:, None] < np.maximum(wanted, 1)
-    collaborative = stream.random(count) < mix.collaborative_share
-    early = has_pre_k & (stream.random(count) < mix.early_childhood_share)
-    return (
-        takes_part & ~collaborative[:, None],
-        takes_part & collaborative[:, None],
-        np.repeat(early[:, None], years, axis=1),
-    )
+    weight = served * size[:, None] * (1 + GRADE_SD * normal(stream, served.shape))
+    years = len(district.school_years)
+    if not mix.enrollment:
+        return np.repeat(share_out(weight, mix.students)[None], years, axis=0)
+    totals = np.array(mix.enrollment[mix.rows(district.school_years)])
+    totals = np.where(served.any(axis=0), totals, 0)
+    columns = [[share_out(weight[:, at], int(row[at])) for at in range(GRADES)] for row in totals]
+    return np.array(columns).transpose(0, 2, 1)
 
 
 def make_schools(district: District, draws: Draws) -> Schools:
@@ -127,8 +154,8 @@ def make_schools(district: District, draws: Draws) -> Schools:
     level, lowest, highest = _grades(district)
     count, years = len(level), len(district.school_years)
     stream = draws.stream(Draw.SCHOOLS)
-    share = _at_risk_shares(district, count, stream)
-    places = _places(district, lowest, highest, stream)
+    share = _at_risk_shares(district, level, stream)
+    places = _places(district, level, lowest, highest, share=share, stream=stream)
     parts = (district.attendance, district.discipline, district.achievement)
     spread = [(part.school_sd, part.school_year_sd) for part in parts]
     lasting = [sd * normal(stream, count)[:, None] for sd, _ in spread]
@@ -138,7 +165,7 @@ def make_schools(district: District, draws: Draws) -> Schools:
         for (_, sd), low in zip(spread, lasting, strict=True)
     )
     uptake = district.selection.uptake_sd * normal(stream, (count, years))
-    fep, fec, early = _participation(district, share, lowest < 0, draws)
+    taking_part = participation(district, share, lowest < 0, draws)
     width = max(2, len(str(count)))
     ids = np.array([f"S{number:0{width}d}" for number in range(1, count + 1)], dtype=object)
     return Schools(
@@ -148,9 +175,10 @@ def make_schools(district: District, draws: Draws) -> Schools:
         highest=highest,
         at_risk_share=share,
         places=places,
-        fep=fep,
-        fec=fec,
-        early_childhood=early,
+        fep=taking_part.fep,
+        fec=taking_part.fec,
+        early_childhood=taking_part.early_childhood,
+        program_years=taking_part.program_years,
         attendance=attendance,
         discipline=discipline,
         achievement=achievement,

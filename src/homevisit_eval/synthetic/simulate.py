@@ -24,7 +24,7 @@ from homevisit_eval.synthetic.staff import roster_table, staff_ids, staff_table
 from homevisit_eval.synthetic.student_years import student_year_table
 from homevisit_eval.synthetic.students import Students, no_students, student_ids, student_table
 from homevisit_eval.synthetic.surveys import survey_table
-from homevisit_eval.synthetic.truths import truth_table, visit_truth_table
+from homevisit_eval.synthetic.truths import OUTCOMES, truth_table, visit_truth_table
 from homevisit_eval.synthetic.visits import visit_table
 
 __all__ = ["TABLES", "Simulation", "simulate"]
@@ -76,6 +76,7 @@ def simulate(
     seed: int,
     *,
     tables: Collection[str] = TABLES,
+    outcomes: Collection[str] = OUTCOMES,
     replication: int = 0,
 ) -> Simulation:
     """Return a synthetic district whose effects of home visits are known for every student.
@@ -88,8 +89,9 @@ def simulate(
         A whole number from 0 on. The same seed gives the same district.
     tables
         Names of the tables to make (`TABLES`). A table's rows do not depend on which others
-        are made; none at all is the fast way to `student_years` and `truth`, which then lacks
-        chronic absence.
+        are made; none at all is the fast way to `student_years` and `truth`.
+    outcomes
+        Names of the outcomes in the truth (`OUTCOMES`); all but chronic absence cost little.
     replication
         A number above 0 keeps schools, teachers, students and everything before the first of
         the district's ``truth_years``, and draws visits and outcomes from then on anew.
@@ -97,7 +99,7 @@ def simulate(
     Raises
     ------
     DesignError
-        If there is no such preset or table, or seed or replication is negative.
+        If there is no such preset, table or outcome, or seed or replication is negative.
 
     Examples
     --------
@@ -106,9 +108,9 @@ def simulate(
     'student_id'
     """
     parameters = preset(district) if isinstance(district, str) else district
-    unknown = [name for name in tables if name not in TABLES]
-    if unknown:
-        raise DesignError(f"tables holds {unknown[0]!r}; allowed are {', '.join(TABLES)}.")
+    for argument, names, known in (("tables", tables, TABLES), ("outcomes", outcomes, OUTCOMES)):
+        if unknown := [name for name in names if name not in known]:
+            raise DesignError(f"{argument} holds {unknown[0]!r}; allowed are {', '.join(known)}.")
     for name, number in (("seed", seed), ("replication", replication)):
         if number < 0:
             raise DesignError(f"{name} must be 0 or greater; it is {number}.")
@@ -121,7 +123,7 @@ def simulate(
         seed,
         {name: made[name] for name in TABLES if name in tables},
         student_year_table(years, students, schools, ids),
-        truth_table(parameters, years, ids, draws, chronic_absence=bool(tables)),
+        truth_table(parameters, years, ids, draws, outcomes=outcomes),
         visit_truth_table(parameters, years, ids),
     )
 

@@ -12,7 +12,15 @@ from homevisit_eval.synthetic.draws import Draw, Draws, normal
 from homevisit_eval.synthetic.enrollment import Enrollment
 from homevisit_eval.synthetic.schools import GRADES, LOWEST_GRADE, Schools
 
-__all__ = ["Classes", "StaffYear", "make_classes", "roster_table", "staff_ids", "staff_of_year", "staff_table"]
+__all__ = [
+    "Classes",
+    "StaffYear",
+    "make_classes",
+    "roster_table",
+    "staff_ids",
+    "staff_of_year",
+    "staff_table",
+]
 
 CLASS_SIZE = 23
 LEAVES, MOVES = 0.11, 0.05

@@ -16,6 +16,7 @@ from homevisit_eval.synthetic.students import RACES, Students, household_ids
 __all__ = ["student_year_table"]
 
 TRUANT_DAYS = 10
+THOUSANDTHS = 1000  # of a scale point, in which the panel adds scores up
 AGE_IN_KINDERGARTEN = 5.5
 
 Floats = NDArray[np.float64]
@@ -109,16 +110,25 @@ def _discipline(year: SchoolYear) -> Columns:
 
 
 def _scores(year: SchoolYear) -> Columns:
-    scores = year.scores
-    names = ("math_score_std", "reading_score_std")
     return {
-        name: np.where(
-            scores.tested[subject],
-            (scores.scale_score[subject] - scores.mean[subject]) / scores.sd[subject],
-            np.nan,
-        )
-        for subject, name in enumerate(names)
+        name: _standardized(year.scores.scale_score[k], year.scores.tested[k], year.roll.grade)
+        for k, name in enumerate(("math_score_std", "reading_score_std"))
     }
+
+
+def _standardized(
+    points: NDArray[np.int64], tested: NDArray[np.bool_], grade: NDArray[np.int64]
+) -> Floats:
+    """Return scores in SDs from the mean of the grade, by the panel's sums, to the last digit."""
+    standardized = np.full(len(points), np.nan)
+    for value in np.unique(grade[tested]):
+        rows = np.flatnonzero(tested & (grade == value))
+        above = THOUSANDTHS * (points[rows] - points[rows].min())
+        n, total, squares = len(rows), float(above.sum()), float((above**2).sum())
+        variance = (squares - total * total / n) / max(n - 1, 1)
+        if variance > 0:
+            standardized[rows] = (above - total / n) / np.sqrt(variance)
+    return standardized
 
 
 def _person(year: SchoolYear, students: Students) -> Columns:
@@ -130,6 +140,7 @@ def _person(year: SchoolYear, students: Students) -> Columns:
         "english_learner": status.english_learner,
         "disability": status.disability,
         "homeless": status.homeless,
+        "economically_disadvantaged": status.economically_disadvantaged,
     }
     return {
         "sex": np.where(students.male[who], "male", "female").astype(object),

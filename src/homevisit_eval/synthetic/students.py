@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.synthetic.draws import Draw, Draws, normal
+from homevisit_eval.synthetic.population import RACES, Families
 from homevisit_eval.synthetic.schools import Schools
 
-__all__ = ["Students", "household_ids", "new_students", "no_students", "student_ids", "student_table"]
+__all__ = [
+    "RACES",
+    "Students",
+    "household_ids",
+    "new_students",
+    "no_students",
+    "student_ids",
+    "student_table",
+]
 
-RACES = (
-    "black", "hispanic", "white", "asian", "two_or_more", "american_indian", "pacific_islander",
-)  # fmt: skip
-WITHOUT_RISK = (0.30, 0.16, 0.38, 0.07, 0.08, 0.005, 0.005)
-WITH_RISK = (0.80, 0.17, 0.01, 0.01, 0.008, 0.001, 0.001)
-LANGUAGE_AT_HOME = np.array([0.02, 0.55, 0.05, 0.45, 0.04, 0.05, 0.2])
 FAMILY_SHARE = 0.3
-OLDER = 0.04
+FARTHEST_COHORT = 12
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -41,8 +45,12 @@ class Students:
         0/1.
     race
         Positions in `RACES`.
+    at_risk_share
+        That of the school where the family entered.
     at_risk
         The lasting status, before yearly changes.
+    low_income
+        Economically disadvantaged whatever the school.
     language_at_home
         Whether another language than English is spoken at home.
     proficiency, disposition
@@ -56,7 +64,9 @@ class Students:
     birth: NDArray[np.datetime64]
     male: Booleans
     race: Integers
+    at_risk_share: Floats
     at_risk: Booleans
+    low_income: Booleans
     language_at_home: Booleans
     proficiency: Floats
     disposition: Floats
@@ -80,9 +90,9 @@ class Students:
 
 def no_students() -> Students:
     """Return an empty set of students."""
-    real, whole, truth = np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_)
-    birth = np.empty(0, "datetime64[D]")
-    return Students(whole, birth, truth, whole, truth, truth, real, real, real, real, real, real)
+    kinds: dict[str, str] = {"household": "i8", "birth": "datetime64[D]", "race": "i8"}
+    kinds |= dict.fromkeys(("male", "at_risk", "low_income", "language_at_home"), "?")
+    return Students(*(np.empty(0, kinds.get(column.name, "f8")) for column in fields(Students)))
 
 
 def _siblings_of(
@@ -108,6 +118,7 @@ def new_students(
     grade: Integers,
     school_year: int,
     *,
+    families: Families,
     schools: Schools,
     existing: Students,
     enrolled: tuple[Integers, Integers],
@@ -125,57 +136,94 @@ def new_students(
     enrolled
         Positions in `existing` of those enrolled this year, and their schools: a new student
         may be the sibling of one of them, and then shares household, race and ethnicity,
-        at-risk status, language at home, and a part of each trait.
+        at-risk status, income, language at home, and a part of each trait.
     """
     n = len(school)
     stream = draws.stream(Draw.HOUSEHOLDS, school_year)
     sibling = _siblings_of(stream, school, sibling_share, enrolled[1])
     first = int(existing.household.max()) + 1 if len(existing) else 0
-    household = first + np.arange(n)
-    old = (sibling >= 0) & (sibling < len(enrolled[0]))
-    household[old] = existing.household[enrolled[0][sibling[old]]]
-    new = sibling >= len(enrolled[0])
-    household[new] = first + sibling[new] - len(enrolled[0])
-    family = _Family(household, schools.at_risk_share[school], draws)
+    share = schools.at_risk_share[school]
+    odds = np.where((grade > 0) & (len(existing) > 0), families.newcomer_at_risk, 1.0)
+    chance = odds * share / (1 - share + odds * share)
+    new = _founded(families, first, (share, chance), school_year - grade, draws)
+    donor = np.where(sibling < 0, len(enrolled[0]) + np.arange(n), sibling)
+    family = {
+        name: np.concatenate([getattr(existing, name)[enrolled[0]], values])[donor]
+        for name, values in new.items()
+    }
     stream = draws.stream(Draw.NEW_STUDENTS, school_year)
-    age_days = np.floor(stream.random(n) * 365).astype(np.int64)
-    older = (stream.random(n) < OLDER) & (grade > 0)
-    born = school_year - 1 - (grade + 5) - older
-    cutoff = np.array([f"{calendar_year}-09-30" for calendar_year in born], "datetime64[D]")
-    birth = cutoff - age_days.astype("timedelta64[D]")
+    birth = _births(families, grade, school_year, stream)
     own = normal(stream, (4, n))
-    traits = np.sqrt(FAMILY_SHARE) * family.traits + np.sqrt(1 - FAMILY_SHARE) * own
-    absence, behavior, math, reading = _correlated(traits)
+    traits = np.sqrt(FAMILY_SHARE) * _family_traits(family["household"], draws).T
+    absence, behavior, math, reading = _correlated(traits + np.sqrt(1 - FAMILY_SHARE) * own)
     return Students(
-        household,
-        birth,
-        stream.random(n) < 0.51,
-        family.race,
-        family.at_risk,
-        family.language_at_home,
-        stream.random(n),
-        stream.random(n),
-        absence,
-        behavior,
-        math,
-        reading,
+        **family,
+        birth=birth,
+        male=stream.random(n) < families.boys,
+        proficiency=stream.random(n),
+        disposition=stream.random(n),
+        absence=absence,
+        behavior=behavior,
+        ability_math=math,
+        ability_reading=reading,
     )
 
 
-class _Family:
-    """What a household's members share: functions of its number, the same whenever drawn."""
+def _births(
+    families: Families, grade: Integers, school_year: int, stream: np.random.Generator
+) -> NDArray[np.datetime64]:
+    """Return dates of birth: a child turns 5 by 30 September of kindergarten."""
+    age_days = np.floor(stream.random(len(grade)) * 365).astype(np.int64)
+    older = (stream.random(len(grade)) < families.older) & (grade > 0)
+    born, which = np.unique(school_year - 1 - (grade + 5) - older, return_inverse=True)
+    cutoff = np.array([f"{calendar_year}-09-30" for calendar_year in born], "datetime64[D]")
+    return np.asarray(cutoff[which] - age_days.astype("timedelta64[D]"))
 
-    __slots__ = ("at_risk", "language_at_home", "race", "traits")
 
-    def __init__(self, household: Integers, at_risk_share: Floats, draws: Draws) -> None:
-        largest = int(household.max()) + 1 if household.size else 0
-        uniform = draws.stream(Draw.HOUSEHOLDS).random((largest, 3))[household]
-        self.traits = normal(draws.stream(Draw.HOUSEHOLDS, 1), (largest, 4))[household].T
-        self.at_risk = uniform[:, 0] < at_risk_share
-        limits = np.cumsum([WITHOUT_RISK, WITH_RISK], axis=1)[self.at_risk.astype(np.int64)]
-        race = (uniform[:, 1, None] > limits[:, :-1]).sum(axis=1)
-        self.race = race.astype(np.int64)
-        self.language_at_home = uniform[:, 2] < LANGUAGE_AT_HOME[self.race]
+def _family_traits(household: Integers, draws: Draws) -> Floats:
+    """Return what a household's members share of each trait, the same whenever drawn."""
+    largest = int(household.max()) + 1 if household.size else 0
+    return normal(draws.stream(Draw.HOUSEHOLDS, 1), (largest, 4))[household]
+
+
+def _founded(
+    families: Families, first: int, risk: tuple[Floats, Floats], cohort: Integers, draws: Draws
+) -> dict[str, NDArray[Any]]:
+    """Return what the members of a family share, by name, of households `first` and following.
+
+    Parameters
+    ----------
+    risk
+        Shape (n,) each: the share at risk of the school that each enters, and the chance of
+        being at risk.
+    cohort
+        Shape (n,), school year minus grade.
+    """
+    share, chance = risk
+    n = len(share)
+    uniform = draws.stream(Draw.HOUSEHOLDS).random((first + n, 4))[first:]
+    at_risk = uniform[:, 0] < chance
+    limits = np.cumsum(race_weights(families, share, at_risk, cohort), axis=1)
+    race = (uniform[:, 1, None] * limits[:, -1:] > limits[:, :-1]).sum(axis=1)
+    return {
+        "household": first + np.arange(n),
+        "race": race,
+        "at_risk_share": share,
+        "at_risk": at_risk,
+        "low_income": at_risk | (uniform[:, 3] < families.low_income),
+        "language_at_home": uniform[:, 2] < np.array(families.language_at_home)[race],
+    }
+
+
+def race_weights(families: Families, share: Floats, at_risk: Booleans, cohort: Integers) -> Floats:
+    """Return the weights of the codes of race/ethnicity, shape (n, 7)."""
+    near = ((1 - share) ** families.race_curve)[:, None]
+    affluent, other = np.array(families.race_affluent), np.array(families.race_other)
+    weight = np.where(at_risk[:, None], families.race_at_risk, near * affluent + (1 - near) * other)
+    since = np.clip(cohort - families.trend_from, -FARTHEST_COHORT, FARTHEST_COHORT)
+    weight[:, RACES.index("hispanic")] *= np.exp(families.hispanic_trend * since)
+    weight[:, RACES.index("white")] *= np.exp(families.white_trend * since)
+    return np.asarray(weight, dtype=np.float64)
 
 
 def _correlated(z: Floats) -> tuple[Floats, Floats, Floats, Floats]:

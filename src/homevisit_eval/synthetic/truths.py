@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,12 @@ from homevisit_eval.synthetic.process import rows_of
 from homevisit_eval.synthetic.school_year import SchoolYear, regime_of
 from homevisit_eval.synthetic.visits import choose_year_visits
 
-__all__ = ["expected_of_rows", "standardized", "truth_table", "visit_truth_table"]
+__all__ = ["OUTCOMES", "expected_of_rows", "standardized", "truth_table", "visit_truth_table"]
 
 RATE_DIGITS, SCORE_DIGITS = 5, 4
 CHRONIC_DRAWS = 64
 FURTHER_DRAWS = 1_000_000  # beyond any replication of a certificate
-ORDER = (
+OUTCOMES: tuple[str, ...] = (
     "attendance_rate", "chronic_absence", "any_incident", "incidents", "any_serious_incident",
     "math_score_std", "reading_score_std",
 )  # fmt: skip
@@ -38,7 +38,7 @@ def truth_table(
     ids: NDArray[np.object_],
     draws: Draws,
     *,
-    chronic_absence: bool,
+    outcomes: Collection[str] = OUTCOMES,
 ) -> pd.DataFrame:
     """Return the expected and realized outcomes of both regimes for each student-year.
 
@@ -48,12 +48,13 @@ def truth_table(
 
     Parameters
     ----------
-    chronic_absence
-        Whether to add chronic absence, whose expected values have no closed form: they are
-        means over 64 further draws of the year, with a Monte Carlo error.
+    outcomes
+        Which outcomes. The expected values of chronic absence have no closed form: they are
+        means over 64 further draws of the year, with a Monte Carlo error, and take the most
+        time.
     """
     parts = [
-        _truth(district, year, ids, draws, chronic_absence)
+        _truth(district, year, ids, draws, outcomes)
         for year in years
         if year.roll.school_year in district.truth_years
     ]
@@ -65,7 +66,7 @@ def _truth(
     year: SchoolYear,
     ids: NDArray[np.object_],
     draws: Draws,
-    chronic_absence: bool,
+    outcomes: Collection[str],
 ) -> pd.DataFrame:
     rows = np.flatnonzero(np.isin(year.roll.grade, district.truth_grades))
     expected = standardized(expected_of_rows(district, year, rows), year, rows)
@@ -75,7 +76,7 @@ def _truth(
         for regime in regimes
         for name, values in expected[regime].items()
     }
-    if chronic_absence:
+    if "chronic_absence" in outcomes:
         one, zero = _chronic_absence(district, year, rows, draws)
         columns |= {"chronic_absence_m1": one, "chronic_absence_m0": zero}
     for regime, conduct in (("1", year.if_visited), ("0", year.if_unvisited)):
@@ -87,7 +88,7 @@ def _truth(
         "school_year": np.full(len(rows), year.roll.school_year),
         "visited_before_year": year.summer.visited[rows].astype(np.int64),
     }
-    for name in ORDER:
+    for name in [name for name in OUTCOMES if name in outcomes]:
         for suffix in ("m1", "m0", "mn", "y1", "y0"):
             if f"{name}_{suffix}" in columns:
                 table[f"{name}_{suffix}"] = _rounded(name, suffix, columns[f"{name}_{suffix}"])
@@ -106,7 +107,9 @@ def expected_of_rows(
     """Return expected outcomes of some rows of a year, see `expected_outcomes`."""
     roll, process, rounds = (rows_of(part, rows) for part in (year.roll, year.process, year.rounds))
     index = roll.school_year - district.school_years[0]
-    return expected_outcomes(district, year.calendar, roll, process, rounds, index)
+    return expected_outcomes(
+        district, year.calendar, roll, process, rounds=rounds, year_index=index
+    )
 
 
 def standardized(

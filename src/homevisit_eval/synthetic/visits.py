@@ -209,7 +209,8 @@ def choose_year_visits(
     u_round, u_visit = draws.stream(Draw.YEAR_VISITS, roll.school_year).random((2, n))
     which = np.floor(ROUNDS * u_round).astype(np.int64)
     row = np.arange(n)
-    day, position, possible = (part[row, which] for part in (rounds.day, rounds.position, rounds.open))
+    day, position = rounds.day[row, which], rounds.position[row, which]
+    possible = rounds.open[row, which]
     conduct = realize(process, chance, never(n))
     absences, incidents = chance.absences, chance.incidents
     before = conduct.absent & absences.full & (absences.position < position[absences.row])
@@ -229,7 +230,8 @@ def choose_year_visits(
             np.where(happens, position, AFTER),
         )
 
-    return visits(hazard), visits(np.where(summer.program > 0, rules.second, hazard))
+    again = np.isin(summer.program, (FEP, FEC))
+    return visits(hazard), visits(np.where(again, rules.second, hazard))
 
 
 def visit_table(

@@ -1,0 +1,294 @@
+"""The certificate: the panel without files, replications on any number of cores, what is blind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import homevisit_eval as hv
+from homevisit_eval.certificate import (
+    MAIN,
+    Replication,
+    Trial,
+    certify_iter,
+    collect_certificate,
+)
+from homevisit_eval.certificate.designs import compared_designs
+from homevisit_eval.certificate.plan import FEWEST_DISTRICTS, Plan
+from homevisit_eval.certificate.prepared import (
+    open_panel,
+    panel_from_files,
+    prepared_panel,
+    tables_to_simulate,
+)
+from homevisit_eval.certificate.replicate import run_designs
+from homevisit_eval.evaluation import vary
+from homevisit_eval.synthetic import TABLES, District, Simulation, preset, simulate
+
+DESIGN = hv.read_design("study.toml")
+OUTCOMES = ("attendance_rate", "any_incident")
+
+
+def little() -> District:
+    """Return five schools and about 1,500 students a year."""
+    small = preset("small")
+    return replace(
+        small, name="little", schools=replace(small.schools, elementary=5, students=1500)
+    )
+
+
+def plain(design: hv.StudyDesign = DESIGN) -> hv.StudyDesign:
+    """Return the design without its variations."""
+    return replace(design, sensitivity=())
+
+
+@cache
+def replications(number: int, workers: int = 1) -> tuple[Replication, ...]:
+    return tuple(
+        certify_iter(DESIGN, little(), replications=number, variations=False, workers=workers)
+    )
+
+
+def numbers(trial: Trial) -> tuple[object, ...]:
+    """Return the trial's values, NaN equal to NaN."""
+    values = [getattr(trial, field.name) for field in fields(trial)]
+    return tuple("nan" if isinstance(v, float) and math.isnan(v) else v for v in values)
+
+
+def same(first: tuple[Trial, ...], second: tuple[Trial, ...]) -> bool:
+    return [numbers(one) for one in first] == [numbers(one) for one in second]
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_the_panel_without_files_gives_the_sample_matches_and_estimates_of_files(
+    seed: int,
+) -> None:
+    simulation = simulate(little(), seed, outcomes=())
+    with panel_from_files(simulation, DESIGN.measurement) as panel:
+        through_files = hv.select_sample(panel, DESIGN)
+    with prepared_panel(simulation, DESIGN.measurement) as panel:
+        at_once = hv.select_sample(panel, DESIGN)
+    pd.testing.assert_frame_equal(at_once.baseline, through_files.baseline, check_exact=True)
+    pd.testing.assert_frame_equal(at_once.outcomes, through_files.outcomes, check_exact=True)
+    for name in ("flow", "notes", "covariates", "district", "synthetic"):
+        assert getattr(at_once, name) == getattr(through_files, name), name
+    first, second = hv.match_students(at_once), hv.match_students(through_files)
+    pd.testing.assert_frame_equal(first.matches.pairs, second.matches.pairs)
+    for outcome in OUTCOMES:
+        one, other = hv.estimate_effect(first, outcome), hv.estimate_effect(second, outcome)
+        assert (one.estimate, one.std_error) == (other.estimate, other.std_error)
+
+
+def test_every_variation_finds_the_same_without_files() -> None:
+    simulation = simulate(little(), 3, tables=TABLES, outcomes=OUTCOMES)
+
+    def found(panel: hv.Panel) -> list[float]:
+        matched = hv.match_students(hv.select_sample(panel, DESIGN))
+        return [
+            effect.estimate
+            for variation in DESIGN.sensitivity
+            for effect in vary(panel, matched, variation)
+        ]
+
+    with prepared_panel(simulation, DESIGN.measurement) as panel:
+        at_once = found(panel)
+    with panel_from_files(simulation, DESIGN.measurement) as panel:
+        assert found(panel) == at_once
+
+
+def test_other_rules_of_measurement_go_through_the_files() -> None:
+    victims = replace(DESIGN.measurement, incident_roles=("perpetrator", "victim"))
+    assert set(tables_to_simulate(little(), victims)) == set(TABLES)
+    assert len(tables_to_simulate(little(), DESIGN.measurement)) < len(TABLES)
+    simulation = simulate(little(), 1, outcomes=OUTCOMES)
+    with pytest.raises(hv.DesignError, match="default rules"), prepared_panel(simulation, victims):
+        pass
+    with open_panel(simulation, victims) as panel:
+        counted = panel.to_pandas()["any_incident"].sum()
+    assert counted > simulation.student_years["any_incident"].sum()
+
+
+def test_a_prepared_panel_needs_its_tables() -> None:
+    simulation = simulate(little(), 1, tables=("schools",), outcomes=())
+    with (
+        pytest.raises(hv.DesignError, match="no table calendar"),
+        prepared_panel(simulation, DESIGN.measurement),
+    ):
+        pass
+
+
+def trials_of(simulation: Simulation) -> tuple[Trial, ...]:
+    return run_designs(simulation, DESIGN, mode="redrawn", drawing=0, variations=True, spent={})
+
+
+def test_no_design_sees_the_truth() -> None:
+    tables = tables_to_simulate(little(), DESIGN.measurement)
+    simulation = simulate(little(), 2, tables=tables, outcomes=OUTCOMES)
+    random = np.random.default_rng(1)
+    poisoned = simulation.truth.copy()
+    for name in poisoned.columns.difference(["student_id", "school_year"]):
+        poisoned[name] = random.normal(size=len(poisoned))
+    hidden = simulation.student_years.assign(
+        visited_before_year=random.permutation(simulation.student_years["visited_before_year"])
+    )
+    blind = ("truth_all", "truth_kept")
+    honest = trials_of(simulation)
+    misled = trials_of(replace(simulation, truth=poisoned, student_years=hidden))
+    for one, other in zip(honest, misled, strict=True):
+        assert one.truth_kept != other.truth_kept
+        kept = dict.fromkeys(blind, math.nan)
+        assert same((replace(one, **kept),), (replace(other, **kept),))
+
+
+def test_results_do_not_depend_on_the_number_of_workers() -> None:
+    alone, together = replications(4), replications(4, workers=2)
+    assert [one.number for one in together] == [0, 1, 2, 3]
+    for one, other in zip(alone, together, strict=True):
+        assert same(one.trials, other.trials)
+        assert other.seconds.total > 0
+
+
+def test_a_resumed_run_is_the_uninterrupted_one() -> None:
+    whole = replications(4)
+    done = (whole[0], whole[2])
+    rest = list(certify_iter(DESIGN, little(), replications=4, variations=False, done=done))
+    assert [one.number for one in rest] == [1, 3]
+    together = collect_certificate(DESIGN, little(), 1, [*rest, *done])
+    assert same(together.trials, collect_certificate(DESIGN, little(), 1, whole).trials)
+
+
+def test_an_interrupted_run_keeps_what_it_yielded() -> None:
+    running: Iterator[Replication] = certify_iter(
+        DESIGN, little(), replications=4, variations=False, workers=2
+    )
+    first = next(running)
+    running.close()  # type: ignore[attr-defined]
+    assert same(first.trials, replications(4)[0].trials)
+
+
+def test_replications_of_another_certificate_are_refused() -> None:
+    with pytest.raises(hv.DesignError, match="another certificate"):
+        certify_iter(DESIGN, little(), replications=4, seed=2, done=replications(4))
+
+
+def test_redrawn_districts_differ_and_fixed_ones_come_again() -> None:
+    redrawn = [Plan("redrawn", 7, 20).place(number) for number in range(60)]
+    assert len({district for district, _ in redrawn}) == 60
+    assert {drawing for _, drawing in redrawn} == {0}
+    fixed = [Plan("fixed", 7, 20).place(number) for number in range(60)]
+    assert len({district for district, _ in fixed}) == 20
+    assert len(set(fixed)) == 60
+    assert fixed[0][0] == fixed[20][0]
+    assert not {district for district, _ in redrawn} & {district for district, _ in fixed}
+
+
+def test_fixed_districts_keep_their_students_and_draw_visits_and_outcomes_anew() -> None:
+    number = FEWEST_DISTRICTS + 1
+    done = list(
+        certify_iter(
+            plain(), little(), replications=number, mode="fixed", variations=False,
+            done=[
+                Replication("fixed", k, *Plan("fixed", 1, FEWEST_DISTRICTS).place(k), ())
+                for k in range(1, FEWEST_DISTRICTS)
+            ],
+        )
+    )  # fmt: skip
+    first, second = done
+    assert first.district == second.district
+    assert (first.replication, second.replication) == (1, 2)
+    assert first.trials[0].estimate != second.trials[0].estimate
+    (performance, *_) = collect_certificate(plain(), little(), 1, done).performance
+    assert performance.districts == 1
+    assert performance.coverage_spread is not None
+
+
+def test_few_districts_are_refused() -> None:
+    with pytest.raises(hv.DesignError, match="at least 20"):
+        certify_iter(DESIGN, "small", replications=4, mode="fixed", districts=19)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"school_years": (2014, 2015)}, "know no effects in 2014"),
+        ({"grades": (1, 7)}, "know no effects in 7"),
+        ({"questions": tuple(replace(q, role="secondary") for q in DESIGN.questions)}, "primary"),
+    ],
+)
+def test_what_no_district_knows_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(hv.DesignError, match=message):
+        certify_iter(replace(DESIGN, **{"sensitivity": (), **changes}), "small", replications=1)
+
+
+def test_a_method_that_cannot_be_carried_out_is_a_problem_and_counted() -> None:
+    impossible = hv.NearestNeighbor(caliper=1e-9)
+    design = replace(DESIGN, sensitivity=(), matching=impossible)
+    certificate = hv.certify(design, little(), replications=2, variations=False)
+    assert {trial.problem.split(":")[0] for trial in certificate.trials} == {"MatchingError"}
+    assert all(math.isnan(trial.estimate) for trial in certificate.trials)
+    assert all(math.isfinite(trial.truth_all) for trial in certificate.trials)
+    assert {one.failed for one in certificate.performance} == {2}
+    assert "No replication gave an estimate" in repr(certificate)
+
+
+def test_the_grid_holds_no_design_twice() -> None:
+    question = DESIGN.question("summer_behavior")
+    compared = compared_designs(DESIGN, question)
+    names = [variation.name for variation in compared]
+    assert len(set(names)) == len(names)
+    assert names[: len(DESIGN.sensitivity)] == [one.name for one in DESIGN.sensitivity]
+    own = (DESIGN.matching, DESIGN.model)
+    methods = [
+        (one.matching or own[0], one.model or own[1])
+        for one in compared
+        if not (one.pool or one.comparison_schools or one.min_days_enrolled)
+    ]
+    assert len(set(methods)) == len(methods)
+    assert own not in methods
+    assert (hv.NoMatching(), hv.DifferenceInMeans()) in methods
+
+
+@pytest.fixture(scope="module")
+def smoke() -> hv.Certificate:
+    return hv.certify(DESIGN, "small", replications=3)
+
+
+def test_a_certificate_of_the_small_district(smoke: hv.Certificate) -> None:
+    designs = [MAIN, *(v.name for v in compared_designs(DESIGN, DESIGN.questions[0]))]
+    assert [one.design for one in smoke.performance if one.outcome == OUTCOMES[0]] == designs
+    assert len(smoke.trials) == 3 * len(designs) * len(OUTCOMES)
+    assert {one.failed for one in smoke.performance} == {0}
+    main = next(one for one in smoke.performance if one.design == MAIN)
+    assert 0.8 < main.share_matched.value < 1
+    assert main.largest_smd.value < main.largest_smd_before.value
+    assert abs(main.naive_bias.value) > abs(main.bias.value)
+    assert smoke.expected["main: bias"] == "pass"
+    assert smoke.because
+    assert smoke.seconds.variations > 0
+    assert "redrawn, attendance_rate, coverage: " in repr(smoke)
+
+
+def test_the_naive_difference_is_the_design_without_matching_and_covariates(
+    smoke: hv.Certificate,
+) -> None:
+    naive = [trial for trial in smoke.trials if trial.design == "unmatched_means_cr2"]
+    assert len(naive) == 3 * len(OUTCOMES)
+    for trial in naive:
+        assert trial.estimate == pytest.approx(trial.naive, rel=1e-9)
+        assert trial.truth_all == trial.truth_kept
+        assert trial.largest_smd == trial.largest_smd_before
+
+
+def test_the_other_replications_change_nothing_in_one(smoke: hv.Certificate) -> None:
+    (alone,) = certify_iter(
+        DESIGN, "small", replications=3, variations=False,
+        done=[Replication("redrawn", k, *Plan("redrawn", 1, 20).place(k), ()) for k in (0, 1)],
+    )  # fmt: skip
+    main = tuple(t for t in smoke.trials if t.district == alone.district and t.design == MAIN)
+    assert same(alone.trials, main)
