@@ -16,7 +16,8 @@ __all__ = ["failed_notes", "population_text"]
 def population_text(certificate: Certificate, modes: Sequence[Mode]) -> str:
     """Return what the numbers were found in."""
     parts = [drawn_sentence(main_performance(certificate, mode)[0]) for mode in modes]
-    return f"{'; '.join(parts)}. Kind of district: {certificate.district.name}; seed {certificate.seed}."
+    kind = f"Kind of district: {certificate.district.name}; seed {certificate.seed}."
+    return f"{'; '.join(parts)}. {kind}"
 
 
 def failed_notes(performances: Sequence[Performance]) -> tuple[str, ...]:
