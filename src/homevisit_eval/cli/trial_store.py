@@ -40,7 +40,7 @@ WORDS = {
 Key = Mapping[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class TrialStore:
     """The replications that earlier commands finished, and a file that takes further ones.
 

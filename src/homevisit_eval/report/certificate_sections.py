@@ -66,8 +66,8 @@ def asked(certificate: Certificate, mode: Mode) -> str:
     return (
         f"The design “{certificate.design.title}” was carried out in {drawn_sentence(performance)}"
         f" (of the kind “{certificate.district.name}”), in each of which the true effect of a "
-        "home visit is known. The question is whether its estimates are right on average, and whether its "
-        "intervals hold the truth as often as they promise."
+        "home visit is known. The question is whether its estimates are right on average, and "
+        "whether its intervals hold the truth as often as they promise."
     )
 
 
