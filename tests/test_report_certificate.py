@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import fabricated_certificate
+import test_browser
 from homevisit_eval.certificate import Certificate, Estimated
 from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.report import Report, build_certificate, figures, tables
@@ -180,6 +183,14 @@ def test_the_page_needs_nothing_from_elsewhere(report: Report) -> None:
     assert "<script" not in report.html
     ids = re.findall(r'\bid="([^"]+)"', report.html)
     assert len(ids) == len(set(ids))
+
+
+def test_the_page_fits_a_phone(report: Report, tmp_path: Path) -> None:
+    if test_browser.BROWSER is None:
+        if os.environ.get("HOMEVISIT_EVAL_NO_SKIPS"):
+            pytest.fail("no browser, and nothing may be skipped here")
+        pytest.skip("no browser on this machine")
+    assert test_browser.width_on_a_phone(report.html, tmp_path) <= test_browser.PHONE
 
 
 def test_the_same_certificate_gives_the_same_bytes(
