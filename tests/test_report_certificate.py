@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 import fabricated_certificate
 import test_browser
-from homevisit_eval.certificate import Certificate, Estimated
+from homevisit_eval.certificate import Certificate, Estimated, Mode, collect_certificate
 from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.report import Report, build_certificate, figures, tables
 from homevisit_eval.report.certificate_figures import bias_limit
@@ -157,8 +157,6 @@ def test_trials_without_an_estimate_are_counted_and_said() -> None:
     failed = tuple(
         replace(trial, estimate=math.nan, problem="too few matched") for trial in first.trials[:2]
     )
-    from homevisit_eval.certificate import collect_certificate
-
     certificate = collect_certificate(
         fabricated_certificate.DESIGN,
         "small",
@@ -168,6 +166,38 @@ def test_trials_without_an_estimate_are_counted_and_said() -> None:
     report = build_certificate(certificate)
     assert "gave no estimate" in report.summary
     assert "the replication enters no figure: 2 times" in report.html
+
+
+@pytest.mark.parametrize("outcomes", [{"any_incident"}, {"any_incident", "attendance_rate"}])
+def test_a_design_that_never_gives_an_estimate_is_reported_as_such(outcomes: set[str]) -> None:
+    nothing = dict.fromkeys(
+        ("estimate", "std_error", "df", "ci_low", "ci_high", "p_value"), math.nan
+    )
+    made = [
+        replace(
+            one,
+            trials=tuple(
+                replace(trial, problem="no match", **nothing)
+                if trial.design == "main" and trial.outcome in outcomes
+                else trial
+                for trial in one.trials
+            ),
+        )
+        for one in fabricated_certificate.replications(3)
+    ]
+    certificate = collect_certificate(fabricated_certificate.DESIGN, "small", 1, made)
+    report = build_certificate(certificate)
+    assert "No replication gave an estimate" in " ".join(Page(report.html).text)
+    assert "nan" not in report.html.lower().replace("financial", "")
+
+
+@pytest.mark.parametrize("mode", BOTH)
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_replications_decide_nothing_and_print_no_nan(count: int, mode: Mode) -> None:
+    certificate = fabricated_certificate.certificate(count, modes=(mode,))
+    report = build_certificate(certificate)
+    assert "nan" not in report.html.lower()
+    assert "passes 0 of 4 checks" in report.html
 
 
 def test_everything_says_that_the_data_are_synthetic(report: Report) -> None:

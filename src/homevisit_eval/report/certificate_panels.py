@@ -65,14 +65,15 @@ def figure_of_panels(
             figure = ax.get_figure(root=True)
             assert figure is not None
             return figure
+        if not draw:
+            draw, heights, legend = [_say_nothing], [0.5], ()
         lines = -(-len(legend) // ncols)
         height = sum(heights) + PANEL_EXTRA * len(draw) + TOP + LEGEND_LINE * lines
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        ratios = list(heights) or None
         grid = figure.subplots(
-            max(1, len(draw)), 1, squeeze=False, gridspec_kw={"height_ratios": ratios}
+            len(draw), 1, squeeze=False, gridspec_kw={"height_ratios": list(heights)}
         )
-        for axes, one in zip(grid[:, 0], draw, strict=False):
+        for axes, one in zip(grid[:, 0], draw, strict=True):
             one(axes)
         if legend:
             figure.legend(
@@ -81,3 +82,8 @@ def figure_of_panels(
             )  # fmt: skip
         finish(figure, synthetic=True)
         return figure
+
+
+def _say_nothing(ax: Axes) -> None:
+    ax.set_axis_off()
+    ax.text(0, 0.5, "No replication gave an estimate.", transform=ax.transAxes, va="center")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -238,6 +239,8 @@ def _card(certificate: Certificate, performance: Performance, among: Sequence[Pe
 
 def _check(certificate: Certificate, performance: Performance, verdict: Verdict) -> str:
     css, label = JUDGMENTS[verdict.verdict]
+    if math.isnan(performance.bias.std_error):
+        return _check_text(css, label, verdict, reason_text(verdict))
     match verdict.question:
         case "bias":
             text = bias_sentence(certificate.design, performance)
@@ -247,10 +250,13 @@ def _check(certificate: Certificate, performance: Performance, verdict: Verdict)
             text = false_positive_sentence(performance)
         case "estimand drift":
             text = matched_sentence(certificate.design, performance)
+    return _check_text(css, label, verdict, text + _needed(verdict))
+
+
+def _check_text(css: str, label: str, verdict: Verdict, text: str) -> str:
     return (
         f'<li><p class="label {css}">{escape(label)}</p>\n'
-        f"<h4>{escape(QUESTIONS[verdict.question])}</h4>\n"
-        f"<p>{escape(text + _needed(verdict))}</p></li>"
+        f"<h4>{escape(QUESTIONS[verdict.question])}</h4>\n<p>{escape(text)}</p></li>"
     )
 
 

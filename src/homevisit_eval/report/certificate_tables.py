@@ -63,6 +63,9 @@ MEASURES: Mapping[str, tuple[str, Kind, str, int]] = {
 }
 """Of each figure of a performance: its label, how it is printed, its unit, its decimals."""
 
+NOT_EVERYWHERE = ("truth_total", "comparison_gain", "power", "power_published")
+"""Figures that some districts or outcomes do not have."""
+
 NOTES = (
     "Monte Carlo error: how much the number could differ had other replications been drawn; the "
     "interval is its 95% interval. (c), the expected effect, is the mean of (a) over "
@@ -146,7 +149,7 @@ def certificate_performance(
         title = outcome_title(certificate.design, one, performances)
         for measure, (label, kind, unit, digits) in MEASURES.items():
             estimated: Estimated = getattr(one, measure)
-            if math.isnan(estimated.value):
+            if math.isnan(estimated.value) and measure in NOT_EVERYWHERE:
                 continue
             rows.append(
                 {
