@@ -86,7 +86,13 @@ def test_the_page_fits_a_phone(report: hv.Report, tmp_path: Path) -> None:
         if os.environ.get("HOMEVISIT_EVAL_NO_SKIPS"):
             pytest.fail("no browser, and nothing may be skipped here")
         pytest.skip("no browser on this machine")
-    (tmp_path / "report.html").write_text(report.html, encoding="utf-8")
+    assert width_on_a_phone(report.html, tmp_path) <= PHONE
+
+
+def width_on_a_phone(html: str, tmp_path: Path) -> int:
+    """Return how many pixels a page needs that is shown in a frame of a phone's width."""
+    assert BROWSER is not None
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
     (tmp_path / "phone.html").write_text(
         f"<iframe id=p src=report.html style='width:{PHONE}px;height:800px;border:0'></iframe>"
         "<script>document.getElementById('p').onload = function () {"
@@ -107,4 +113,4 @@ def test_the_page_fits_a_phone(report: hv.Report, tmp_path: Path) -> None:
     ).stdout  # fmt: skip
     width = re.search(r"<title>width (\d+)</title>", page)
     assert width is not None, page[:500]
-    assert int(width[1]) <= PHONE
+    return int(width[1])

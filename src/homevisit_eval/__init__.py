@@ -57,7 +57,13 @@ if TYPE_CHECKING:
     )
     from homevisit_eval.multiplicity import adjust_p_values
     from homevisit_eval.panel import Panel, build_panel
-    from homevisit_eval.report import Report, build_report, figures, tables
+    from homevisit_eval.report import (
+        Report,
+        build_certificate,
+        build_report,
+        figures,
+        tables,
+    )
     from homevisit_eval.sample import AnalyticSample, FlowStep, select_sample
     from homevisit_eval.sources import (
         SourceReport,
@@ -104,7 +110,7 @@ _HOMES = {
     "matching": ("Estimand", "MatchedSample", "Matches", "match_frame", "match_students"),
     "multiplicity": ("adjust_p_values",),
     "panel": ("Panel", "build_panel"),
-    "report": ("Report", "build_report", "figures", "tables"),
+    "report": ("Report", "build_certificate", "build_report", "figures", "tables"),
     "sample": ("AnalyticSample", "FlowStep", "select_sample"),
     "sources": ("SourceReport", "Sources", "check_sources", "data_dictionary", "read_sources"),
     "synthetic": ("Simulation", "simulate", "write_simulation"),
@@ -149,6 +155,7 @@ __all__ = [
     "Variation",
     "adjust_p_values",
     "assess_balance",
+    "build_certificate",
     "build_panel",
     "build_report",
     "certify",

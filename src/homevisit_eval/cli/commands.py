@@ -54,6 +54,7 @@ Preset = Literal[
     "small", "dcps", "null", "heterogeneous", "hidden_confounding", "targeted", "spillover",
     "school_confounding", "teacher_selection", "messy", "state",
 ]  # fmt: skip
+Schools = Literal["redrawn", "fixed", "both"]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder with the district's files.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 Design = Annotated[Path, typer.Option("--design", help="The study's design file.")]
@@ -195,6 +196,50 @@ def run(
 ) -> None:
     """Run the whole study: tables, figures, report."""
     run_study(data, design, out, compare, verbose)
+
+
+@app.command()
+def certify(
+    design: Design,
+    out: Out,
+    *,
+    preset: Annotated[
+        Preset | None, typer.Option(help="The kind of district; small if none is named.")
+    ] = None,
+    parameters: Annotated[
+        Path | None,
+        typer.Option("--parameters", help="A file of district parameters, in place of a preset."),
+    ] = None,
+    replications: Annotated[
+        int, typer.Option(min=1, help="How often the study is done; with schools both, twice.")
+    ] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same certificate.")] = 1,
+    schools: Annotated[
+        Schools,
+        typer.Option(help="Every replication a district of its own, or few districts held fixed."),
+    ] = "redrawn",
+    districts: Annotated[int, typer.Option(min=20, help="How many districts are held fixed.")] = 20,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes; the results are the same for any number.")
+    ] = 1,
+    grid: Annotated[
+        bool, typer.Option("--grid/--no-grid", help="Try other designs beside the study's own.")
+    ] = True,
+) -> None:
+    """Say whether a design recovers the truth in districts whose true effects are known.
+
+    Finished replications are kept in OUT.unfinished.jsonl until the certificate is written; if
+    the command is interrupted, the same command goes on from there.
+    """
+    from homevisit_eval.cli.certify import Order, certify_design, district_of
+
+    if preset and parameters:
+        raise typer.BadParameter(
+            "a file of parameters names its preset itself; give one of the two.",
+            param_hint="--parameters",
+        )
+    order = Order(replications, seed, schools, districts, workers, grid)
+    certify_design(design, district_of(preset or "small", parameters), order, out)
 
 
 @app.command()

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from homevisit_eval.report.certificate_figures import (
+    bias_by_design,
+    bias_by_design_alt_text,
+    coverage_by_design,
+    coverage_by_design_alt_text,
+)
+from homevisit_eval.report.certificate_power import power_curve, power_curve_alt_text
+from homevisit_eval.report.certificate_zip import zip_plot, zip_plot_alt_text
 from homevisit_eval.report.drawing import to_png, to_svg
 from homevisit_eval.report.flow_diagram import sample_flow, sample_flow_alt_text
 from homevisit_eval.report.impact_figure import impacts, impacts_alt_text
 from homevisit_eval.report.love_plot import love_plot, love_plot_alt_text
 
 __all__ = [
+    "bias_by_design",
+    "bias_by_design_alt_text",
+    "coverage_by_design",
+    "coverage_by_design_alt_text",
     "impacts",
     "impacts_alt_text",
     "love_plot",
     "love_plot_alt_text",
+    "power_curve",
+    "power_curve_alt_text",
     "sample_flow",
     "sample_flow_alt_text",
     "to_png",
     "to_svg",
+    "zip_plot",
+    "zip_plot_alt_text",
 ]

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from homevisit_eval.report.balance_tables import balance_before_and_after, baseline_equivalence
+from homevisit_eval.report.certificate_design_tables import (
+    certificate_designs,
+    certificate_expectations,
+)
+from homevisit_eval.report.certificate_tables import (
+    certificate_districts,
+    certificate_performance,
+    certificate_verdicts,
+)
 from homevisit_eval.report.impact_tables import full_estimates, impacts, sensitivity_grid
 from homevisit_eval.report.method_tables import (
     decisions,
@@ -16,6 +25,11 @@ from homevisit_eval.report.sample_tables import sample_counts, sample_flow
 __all__ = [
     "balance_before_and_after",
     "baseline_equivalence",
+    "certificate_designs",
+    "certificate_districts",
+    "certificate_expectations",
+    "certificate_performance",
+    "certificate_verdicts",
     "decisions",
     "full_estimates",
     "impacts",

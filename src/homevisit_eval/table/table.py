@@ -75,6 +75,9 @@ class Table:
         percentage points; the second one says that the mean is a share of counted students.
     digits
         Decimals of a column, where they differ from those of its kind.
+    row_formats
+        For each row the kind and the decimals of its numbers, where rows are unlike: the kind
+        holds in columns of kind ``"number"``, the decimals in all.
     spanners
         Headings over several adjoining columns.
     section
@@ -110,6 +113,7 @@ class Table:
     population: str = ""
     unit: str = ""
     digits: Mapping[str, int] = field(default_factory=dict)
+    row_formats: tuple[tuple[Kind, int], ...] = ()
     spanners: tuple[tuple[str, tuple[str, ...]], ...] = ()
     section: str = ""
     detail: str = ""
@@ -134,6 +138,11 @@ class Table:
             raise DesignError(
                 f"table {self.name!r}: {', '.join(unknown)} is declared but is no column of frame; "
                 "take it out or add the column."
+            )
+        if self.row_formats and len(self.row_formats) != len(self.frame):
+            raise DesignError(
+                f"table {self.name!r}: row_formats has {len(self.row_formats)} entries for "
+                f"{len(self.frame)} rows; give one a row."
             )
         if without := [name for name in self.frame.columns if name not in self.kinds]:
             raise DesignError(
@@ -161,9 +170,11 @@ class Table:
         if rule is not None:
             return self._marker(rule)
         unit = str(self.frame[self.unit].iloc[row]) if self.unit else ""
-        return format_value(
-            self.frame[column].iloc[row], self.kinds[column], unit, self.digits.get(column)
-        )
+        kind, digits = self.kinds[column], self.digits.get(column)
+        if self.row_formats:
+            row_kind, digits = self.row_formats[row]
+            kind = row_kind if kind == "number" else kind
+        return format_value(self.frame[column].iloc[row], kind, unit, digits)
 
     def text(self) -> str:
         """Return the table as aligned plain text, for a terminal."""
