@@ -6,14 +6,14 @@ two gateways, which fix types and memory layout: `nearest_in_data_order` and `ne
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from homevisit_eval.compilation import compiled
 
 __all__ = [
     "IN_USE",
@@ -31,9 +31,6 @@ OUTSIDE_CALIPER = 2
 IN_USE = 3
 
 Integers = NDArray[np.int64]
-Loop = TypeVar("Loop", bound=Callable[..., Any])
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -58,15 +55,6 @@ class NearestMatches:
     def __repr__(self) -> str:
         """Show that there are matches, no rows."""
         return f"NearestMatches({len(self.partner)} rows)"
-
-
-def compiled(loop: Loop) -> Loop:
-    """Compile a loop; keep the result on disk where a cache folder can be written."""
-    try:
-        return cast(Loop, numba.njit(cache=True)(loop))
-    except (RuntimeError, OSError):
-        logger.info("no cache folder can be written: %s is compiled anew", loop.__name__)
-        return cast(Loop, numba.njit(loop))
 
 
 def nearest_in_data_order(

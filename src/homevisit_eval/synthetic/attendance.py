@@ -14,6 +14,7 @@ from homevisit_eval.synthetic.draws import Draw, Draws
 from homevisit_eval.synthetic.enrollment import Enrollment
 from homevisit_eval.synthetic.parameters import District
 from homevisit_eval.synthetic.process import Process
+from homevisit_eval.synthetic.school_days import eventful_days
 
 __all__ = ["Absences", "absence_table", "calendar_factor", "draw_absences"]
 
@@ -59,7 +60,7 @@ class Absences:
     @property
     def full(self) -> Booleans:
         """Whether each event is an absence of a full day."""
-        return self.quarters == 4
+        return np.asarray(self.quarters == 4)
 
 
 def calendar_factor(district: District, calendar: YearCalendar) -> Floats:
@@ -82,16 +83,25 @@ def draw_absences(
     propensity = betaincinv(first, rules.precision - first, stream.random(n))
     position = np.flatnonzero(calendar.instructional.any(axis=0))
     factor = calendar_factor(district, calendar)[position]
+    open_days = np.ascontiguousarray(calendar.instructional[:, position])
+    spells = np.stack(
+        [
+            roll.school, roll.start, roll.stop,
+            roll.second_school, roll.second_start, roll.second_stop,
+        ],
+        axis=1,
+    )  # fmt: skip
+    late = 1 - rules.partial - process.tardy
     pieces = []
     for begin in range(0, n, ROWS_AT_ONCE):
         rows = slice(begin, begin + ROWS_AT_ONCE)
-        enrolled = _enrolled(calendar, roll, rows, position)
-        uniform = stream.random(enrolled.shape)
-        chance = propensity[rows, None] * factor
-        late = 1 - rules.partial - process.tardy[rows, None]
-        row, column = np.nonzero(((uniform < chance) | (uniform >= late)) & enrolled)
+        uniform = stream.random((len(propensity[rows]), len(position)))
+        row, column = eventful_days(
+            uniform, propensity[rows], late[rows], factor, open_days, position, spells[rows]
+        )
         u = uniform[row, column]
-        pieces.append((row + begin, position[column], u, u / chance[row, column]))
+        chance = propensity[rows][row] * factor[column]
+        pieces.append((row + begin, position[column], u, u / chance))
     row, where, u, mark = (np.concatenate(column) for column in zip(*pieces, strict=True))
     full, partial = mark < 1, u >= 1 - rules.partial
     stream = draws.stream(Draw.ABSENCE_DAYS, roll.school_year)
@@ -106,21 +116,6 @@ def draw_absences(
         mark=np.where(full, mark, np.where(partial, (1 - u) / rules.partial, 0.0)),
         propensity=propensity,
     )
-
-
-def _enrolled(
-    calendar: YearCalendar, roll: Enrollment, rows: slice, position: Integers
-) -> Booleans:
-    """Return on which of the dates at `position` each row is enrolled and taught."""
-    enrolled = calendar.instructional[roll.school[rows]][:, position]
-    enrolled &= position >= roll.start[rows, None]
-    enrolled &= position <= roll.stop[rows, None]
-    moved = np.flatnonzero(roll.second_school[rows] >= 0)
-    second = roll.second_school[rows][moved]
-    later = calendar.instructional[second][:, position]
-    later &= position >= roll.second_start[rows][moved, None]
-    enrolled[moved] |= later
-    return enrolled
 
 
 def absence_table(

@@ -84,7 +84,7 @@ def _after(district: District, seed: int, visit_year: int, replications: int) ->
 
 
 def _natural(
-    district: District, year: SchoolYear, scale: SchoolYear, rows: NDArray[np.int64]
+    district: District, lived: SchoolYear, scale: SchoolYear, rows: NDArray[np.int64]
 ) -> dict[str, Floats]:
     """Return expected outcomes of a year under the visits that are made before it.
 
@@ -93,7 +93,7 @@ def _natural(
     scale
         The year whose tested students set the scale of scores.
     """
-    expected = standardized(expected_of_rows(district, year, rows), scale, rows)
-    visited = year.summer.visited[rows]
+    expected = standardized(expected_of_rows(district, lived, rows), scale, rows)
+    visited = lived.summer.visited[rows]
     with_visit, without = expected["1"], expected["0"]
     return {name: np.where(visited, with_visit[name], without[name]) for name in with_visit}

@@ -102,9 +102,8 @@ class IncidentEvents:
     @property
     def serious(self) -> Booleans:
         """Severe behavior, or an out-of-school suspension."""
-        return (self.behavior >= SEVERE) & (self.behavior <= LAST_SEVERE) | (
-            self.action == OUT_OF_SCHOOL
-        )
+        severe = (self.behavior >= SEVERE) & (self.behavior <= LAST_SEVERE)
+        return np.asarray(severe | (self.action == OUT_OF_SCHOOL))
 
 
 def suspended(events: IncidentEvents) -> Booleans:

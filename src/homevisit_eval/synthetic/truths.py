@@ -20,7 +20,7 @@ from homevisit_eval.synthetic.visits import choose_year_visits
 __all__ = ["OUTCOMES", "expected_of_rows", "standardized", "truth_table", "visit_truth_table"]
 
 RATE_DIGITS, SCORE_DIGITS = 5, 4
-CHRONIC_DRAWS = 64
+CHRONIC_DRAWS = 32
 FURTHER_DRAWS = 1_000_000  # beyond any replication of a certificate
 OUTCOMES: tuple[str, ...] = (
     "attendance_rate", "chronic_absence", "any_incident", "incidents", "any_serious_incident",
@@ -50,7 +50,7 @@ def truth_table(
     ----------
     outcomes
         Which outcomes. The expected values of chronic absence have no closed form: they are
-        means over 64 further draws of the year, with a Monte Carlo error, and take the most
+        means over 32 further draws of the year, with a Monte Carlo error, and take the most
         time.
     """
     parts = [
@@ -63,13 +63,13 @@ def truth_table(
 
 def _truth(
     district: District,
-    year: SchoolYear,
+    lived: SchoolYear,
     ids: NDArray[np.object_],
     draws: Draws,
     outcomes: Collection[str],
 ) -> pd.DataFrame:
-    rows = np.flatnonzero(np.isin(year.roll.grade, district.truth_grades))
-    expected = standardized(expected_of_rows(district, year, rows), year, rows)
+    rows = np.flatnonzero(np.isin(lived.roll.grade, district.truth_grades))
+    expected = standardized(expected_of_rows(district, lived, rows), lived, rows)
     regimes = ("1", "0", "n") if district.effects.classmates else ("1", "0")
     columns = {
         f"{name}_m{regime}": values
@@ -77,16 +77,16 @@ def _truth(
         for name, values in expected[regime].items()
     }
     if "chronic_absence" in outcomes:
-        one, zero = _chronic_absence(district, year, rows, draws)
+        one, zero = _chronic_absence(district, lived, rows, draws)
         columns |= {"chronic_absence_m1": one, "chronic_absence_m0": zero}
-    for regime, conduct in (("1", year.if_visited), ("0", year.if_unvisited)):
-        realized = _realized(district, year, conduct, draws)
-        for name, values in standardized({regime: realized}, year)[regime].items():
+    for regime, conduct in (("1", lived.if_visited), ("0", lived.if_unvisited)):
+        realized = _realized(district, lived, conduct, draws)
+        for name, values in standardized({regime: realized}, lived)[regime].items():
             columns[f"{name}_y{regime}"] = values[rows]
     table = {
-        "student_id": ids[year.roll.student[rows]],
-        "school_year": np.full(len(rows), year.roll.school_year),
-        "visited_before_year": year.summer.visited[rows].astype(np.int64),
+        "student_id": ids[lived.roll.student[rows]],
+        "school_year": np.full(len(rows), lived.roll.school_year),
+        "visited_before_year": lived.summer.visited[rows].astype(np.int64),
     }
     for name in [name for name in OUTCOMES if name in outcomes]:
         for suffix in ("m1", "m0", "mn", "y1", "y0"):
@@ -102,22 +102,23 @@ def _rounded(name: str, suffix: str, values: Floats) -> NDArray[np.generic]:
 
 
 def expected_of_rows(
-    district: District, year: SchoolYear, rows: Integers
+    district: District, lived: SchoolYear, rows: Integers
 ) -> Mapping[str, Mapping[str, Floats]]:
     """Return expected outcomes of some rows of a year, see `expected_outcomes`."""
-    roll, process, rounds = (rows_of(part, rows) for part in (year.roll, year.process, year.rounds))
+    roll, process = rows_of(lived.roll, rows), rows_of(lived.process, rows)
+    rounds = rows_of(lived.rounds, rows)
     index = roll.school_year - district.school_years[0]
     return expected_outcomes(
-        district, year.calendar, roll, process, rounds=rounds, year_index=index
+        district, lived.calendar, roll, process, rounds=rounds, year_index=index
     )
 
 
 def standardized(
-    outcomes: Mapping[str, Mapping[str, Floats]], year: SchoolYear, rows: Integers | None = None
+    outcomes: Mapping[str, Mapping[str, Floats]], lived: SchoolYear, rows: Integers | None = None
 ) -> dict[str, dict[str, Floats]]:
     """Put scores on the scale of the panel: SDs of the tested students of grade and year."""
-    scores = year.scores
-    at = np.arange(len(year.roll.student)) if rows is None else rows
+    scores = lived.scores
+    at = np.arange(len(lived.roll.student)) if rows is None else rows
     return {
         regime: {
             name: scores.standardized(SCORES.index(name), at, values) if name in SCORES else values
@@ -128,10 +129,10 @@ def standardized(
 
 
 def _realized(
-    district: District, year: SchoolYear, conduct: Conduct, draws: Draws
+    district: District, lived: SchoolYear, conduct: Conduct, draws: Draws
 ) -> dict[str, Floats]:
-    roll, absent = year.roll, conduct.days_absent
-    events = incident_events(district, roll, year.chance.incidents, conduct.involved, draws)
+    roll, absent = lived.roll, conduct.days_absent
+    events = incident_events(district, roll, lived.chance.incidents, conduct.involved, draws)
     serious = np.bincount(events.row, events.serious, len(roll.student)) > 0
     return {
         "attendance_rate": 1 - absent / roll.days,
@@ -145,18 +146,17 @@ def _realized(
 
 
 def _chronic_absence(
-    district: District, year: SchoolYear, rows: Integers, draws: Draws
+    district: District, lived: SchoolYear, rows: Integers, draws: Draws
 ) -> tuple[Floats, Floats]:
     """Return the share of further draws of the year with more than 10 % of days missed."""
-    roll, process, rounds, summer = (
-        rows_of(part, rows) for part in (year.roll, year.process, year.rounds, year.summer)
-    )
+    roll, process = rows_of(lived.roll, rows), rows_of(lived.process, rows)
+    rounds, summer = rows_of(lived.rounds, rows), rows_of(lived.summer, rows)
     index = roll.school_year - district.school_years[0]
     nobody = np.zeros(len(rows), dtype=np.bool_)
     totals = np.zeros((2, len(rows)))
     for number in range(CHRONIC_DRAWS):
         again = Draws(draws.seed, roll.school_year, FURTHER_DRAWS + number)
-        chance = draw_chance(district, year.calendar, roll, process, again)
+        chance = draw_chance(district, lived.calendar, roll, process, again)
         would, _ = choose_year_visits(
             district, roll, rounds, process=process, chance=chance, summer=summer,
             year_index=index, draws=again,
@@ -192,17 +192,17 @@ def visit_truth_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def _visit_truth(district: District, year: SchoolYear, ids: NDArray[np.object_]) -> pd.DataFrame:
-    everyone, during = year.roll, year.during
+def _visit_truth(district: District, lived: SchoolYear, ids: NDArray[np.object_]) -> pd.DataFrame:
+    everyone, during = lived.roll, lived.during
     rows = np.flatnonzero(
-        during.visited & ~year.summer.visited & np.isin(everyone.grade, district.truth_grades)
+        during.visited & ~lived.summer.visited & np.isin(everyone.grade, district.truth_grades)
     )
-    roll, process = rows_of(everyone, rows), rows_of(year.process, rows)
+    roll, process = rows_of(everyone, rows), rows_of(lived.process, rows)
     day, position, days = during.day[rows], during.position[rows], roll.days
     after = (days - 1 - day).astype(np.float64)
-    factor = factor_between(district, year.calendar, roll.school, position + 1, roll.stop + 1)
-    propensity = year.chance.absences.propensity[rows]
-    incidents = year.chance.incidents
+    factor = factor_between(district, lived.calendar, roll.school, position + 1, roll.stop + 1)
+    propensity = lived.chance.absences.propensity[rows]
+    incidents = lived.chance.incidents
     earlier = incidents.day < during.day[incidents.row]
     known = np.bincount(incidents.row[earlier], minlength=len(everyone.student))[rows]
     shape = district.discipline.shape
@@ -212,7 +212,7 @@ def _visit_truth(district: District, year: SchoolYear, ids: NDArray[np.object_])
     columns = {
         "student_id": ids[roll.student],
         "school_year": np.full(len(rows), roll.school_year),
-        "date": year.calendar.dates[position].astype("datetime64[s]"),
+        "date": lived.calendar.dates[position].astype("datetime64[s]"),
         "days_after": after.astype(np.int64),
     }
     for regime, strength in (("1", visited), ("0", untouched)):

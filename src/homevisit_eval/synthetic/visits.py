@@ -222,7 +222,7 @@ def choose_year_visits(
     hazard = np.where(rounds.program == EC, rules.early_childhood_during, hazard)
     possible = possible & (rounds.program != NONE)
 
-    def visits(probability: Floats) -> YearVisits:
+    def visits(probability: NDArray[np.floating]) -> YearVisits:
         happens = possible & (u_visit < probability)
         return YearVisits(
             np.where(happens, rounds.program, NONE),
