@@ -95,11 +95,11 @@ def draw_absences(
     pieces = []
     for begin in range(0, n, ROWS_AT_ONCE):
         rows = slice(begin, begin + ROWS_AT_ONCE)
-        uniform = stream.random((len(propensity[rows]), len(position)))
+        uniform = stream.random((len(propensity[rows]), len(position)), dtype=np.float32)
         row, column = eventful_days(
             uniform, propensity[rows], late[rows], factor, open_days, position, spells[rows]
         )
-        u = uniform[row, column]
+        u = uniform[row, column].astype(np.float64)
         chance = propensity[rows][row] * factor[column]
         pieces.append((row + begin, position[column], u, u / chance))
     row, where, u, mark = (np.concatenate(column) for column in zip(*pieces, strict=True))

@@ -16,7 +16,7 @@ Booleans = NDArray[np.bool_]
 
 @compiled
 def eventful_days(  # noqa: PLR0917, compiled functions take positions
-    uniform: Floats,
+    uniform: NDArray[np.float32],
     propensity: Floats,
     late: Floats,
     factor: Floats,

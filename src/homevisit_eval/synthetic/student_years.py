@@ -31,17 +31,22 @@ def student_year_table(
     The columns have the panel's names and meaning, at its default rules of measurement;
     ``visited_before_year`` is 1 after a completed FEP or FEC visit.
     """
-    parts = [_measures(year, students, schools, ids) for year in years]
+    households = household_ids(students)
+    parts = [_measures(year, students, households, schools, ids) for year in years]
     return pd.concat(parts, ignore_index=True)
 
 
 def _measures(
-    year: SchoolYear, students: Students, schools: Schools, ids: NDArray[np.object_]
+    year: SchoolYear,
+    students: Students,
+    households: NDArray[np.object_],
+    schools: Schools,
+    ids: NDArray[np.object_],
 ) -> pd.DataFrame:
     who = year.roll.student
     columns: Columns = {"student_id": ids[who], "school_year": _filled(year, year.roll.school_year)}
     columns |= _enrollment(year, schools) | _attendance(year) | _discipline(year) | _scores(year)
-    columns |= _person(year, students)
+    columns |= _person(year, students, households)
     columns["visited_before_year"] = year.summer.visited.astype(np.int64)
     return pd.DataFrame(columns)
 
@@ -131,7 +136,7 @@ def _standardized(
     return standardized
 
 
-def _person(year: SchoolYear, students: Students) -> Columns:
+def _person(year: SchoolYear, students: Students, households: NDArray[np.object_]) -> Columns:
     roll, status, who = year.roll, year.status, year.roll.student
     fall = np.datetime64(f"{roll.school_year - 1}-09-30")
     age = (fall - students.birth[who]).astype(np.int64) / 365.25
@@ -145,7 +150,7 @@ def _person(year: SchoolYear, students: Students) -> Columns:
     return {
         "sex": np.where(students.male[who], "male", "female").astype(object),
         "race_ethnicity": np.array(RACES, dtype=object)[students.race[who]],
-        "household_id": household_ids(students)[who],
+        "household_id": households[who],
         "age": age,
         "age_for_grade": age - (np.maximum(roll.grade, -1) + AGE_IN_KINDERGARTEN),
         **{name: flag.astype(np.int64) for name, flag in flags.items()},
