@@ -89,6 +89,10 @@ EXPECTATIONS: Mapping[str, Expectation] = MappingProxyType(
 )
 
 
+_TWICE_SMALL = SchoolMix(elementary=24, students=7700)
+"""Enough schools outside the program for a comparison with them alone."""
+
+
 def _small() -> District:
     return District(name="small")
 
@@ -138,16 +142,17 @@ def _spillover() -> District:
 
 def _school_confounding() -> District:
     changes = ProgramSchools(absence=0.08, incidents=0.15, scores=0.06)
-    return District(name="school_confounding", program_schools=changes)
+    return District(name="school_confounding", schools=_TWICE_SMALL, program_schools=changes)
 
 
 def _teacher_selection() -> District:
     return District(
         name="teacher_selection",
+        schools=_TWICE_SMALL,
         attendance=Attendance(teacher=0.25),
         discipline=Discipline(teacher=0.40),
         selection=Selection(teacher=1.0, intercept=-2.6),
-        program_schools=ProgramSchools(teachers=0.85),
+        program_schools=ProgramSchools(teachers=1.01),
     )
 
 
