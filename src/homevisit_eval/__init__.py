@@ -72,7 +72,16 @@ if TYPE_CHECKING:
         data_dictionary,
         read_sources,
     )
-    from homevisit_eval.synthetic import Simulation, simulate, write_simulation
+    from homevisit_eval.synthetic import (
+        District,
+        Simulation,
+        follow_up_truth,
+        preset,
+        read_district,
+        simulate,
+        write_simulation,
+        write_state,
+    )
     from homevisit_eval.table import Table
     from homevisit_eval.truth import read_truth, true_effect
 
@@ -113,7 +122,16 @@ _HOMES = {
     "report": ("Report", "build_certificate", "build_report", "figures", "tables"),
     "sample": ("AnalyticSample", "FlowStep", "select_sample"),
     "sources": ("SourceReport", "Sources", "check_sources", "data_dictionary", "read_sources"),
-    "synthetic": ("Simulation", "simulate", "write_simulation"),
+    "synthetic": (
+        "District",
+        "Simulation",
+        "follow_up_truth",
+        "preset",
+        "read_district",
+        "simulate",
+        "write_simulation",
+        "write_state",
+    ),
     "table": ("Table",),
     "truth": ("read_truth", "true_effect"),
 }
@@ -127,6 +145,7 @@ __all__ = [
     "Covariate",
     "DesignError",
     "DifferenceInMeans",
+    "District",
     "Effect",
     "Eligibility",
     "Estimand",
@@ -167,9 +186,12 @@ __all__ = [
     "estimate_effect",
     "evaluate",
     "figures",
+    "follow_up_truth",
     "match_frame",
     "match_students",
+    "preset",
     "read_design",
+    "read_district",
     "read_sources",
     "read_truth",
     "select_sample",
@@ -177,6 +199,7 @@ __all__ = [
     "tables",
     "true_effect",
     "write_simulation",
+    "write_state",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,33 +16,41 @@ from homevisit_eval.sample.analytic_sample import AnalyticSample
 __all__ = ["read_truth", "true_effect", "true_effect_of_rows"]
 
 KEY = ["student_id", "school_year"]
-TRUTH_FILE = Path("truth") / "outcomes.csv"
 
 
-def read_truth(folder: str | Path) -> pd.DataFrame:
-    """Return the truth of a synthetic district: one row per student and school year.
+def read_truth(
+    folder: str | Path, about: Literal["outcomes", "visits"] = "outcomes"
+) -> pd.DataFrame:
+    """Return the truth of a synthetic district or state.
 
     Parameters
     ----------
     folder
-        The district's folder, which holds ``truth/outcomes.csv``.
+        The district's folder, which holds ``truth/outcomes.csv`` (a state's:
+        ``truth/outcomes.parquet``).
+    about
+        ``"outcomes"``: of visits before the year, one row per student and school year.
+        ``"visits"``: of visits during the year, one row per first visit (not of states).
 
     Returns
     -------
     DataFrame
-        ``student_id``, ``school_year``, ``visited_before_year`` and for each outcome its
-        expected value with and without a visit before the year (``_m1``, ``_m0``) and the
-        realized values (``_y1``, ``_y0``). Rates are fractions; scores are in SDs, missing in
-        grades without a test.
+        Outcomes: ``student_id``, ``school_year``, ``visited_before_year`` and for each outcome
+        its expected value with and without a visit before the year (``_m1``, ``_m0``) and the
+        realized values (``_y1``, ``_y0``). Visits: ``student_id``, ``school_year``, ``date``,
+        ``days_after`` and the expected values over those days. Rates are fractions; scores
+        are in SDs, missing in grades without a test.
 
     Raises
     ------
     SourceError
         If the folder has no truth, as a real district's has none, or it cannot be read.
     """
-    path = Path(folder) / TRUTH_FILE
+    path = Path(folder) / "truth" / f"{about}.csv"
+    whole = path.with_suffix(".parquet")
+    needed = [*KEY, "visited_before_year" if about == "outcomes" else "date"]
     try:
-        table = pd.read_csv(path, dtype={"student_id": "string"})
+        table = _read_parquet(whole) if whole.is_file() else _read_csv(path, about)
     except FileNotFoundError:
         raise SourceError(
             f"{path}: no such file. Only a synthetic district written by `write_simulation` has "
@@ -51,9 +60,25 @@ def read_truth(folder: str | Path) -> pd.DataFrame:
         raise SourceError(
             f"{path}: not a table of comma-separated values. Write the district again."
         ) from None
-    if missing := [name for name in [*KEY, "visited_before_year"] if name not in table.columns]:
+    if missing := [name for name in needed if name not in table.columns]:
         raise SourceError(f"{path}: the column {missing[0]} is missing. Write the district again.")
     return table.astype({"student_id": object})
+
+
+def _read_csv(path: Path, about: str) -> pd.DataFrame:
+    dates = ["date"] if about == "visits" else []
+    return pd.read_csv(path, dtype={"student_id": "string"}, parse_dates=dates)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import duckdb
+
+    try:
+        with duckdb.connect() as connection:
+            table: pd.DataFrame = connection.read_parquet(str(path)).df()
+            return table
+    except duckdb.Error:
+        raise ValueError from None
 
 
 def true_effect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -220,8 +221,12 @@ def certify(
     ] = "redrawn",
     districts: Annotated[int, typer.Option(min=20, help="How many districts are held fixed.")] = 20,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes; the results are the same for any number.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes, as many as processors if not given; the results are the same.",
+        ),
+    ] = None,
     grid: Annotated[
         bool, typer.Option("--grid/--no-grid", help="Try other designs beside the study's own.")
     ] = True,
@@ -238,7 +243,7 @@ def certify(
             "a file of parameters names its preset itself; give one of the two.",
             param_hint="--parameters",
         )
-    order = Order(replications, seed, schools, districts, workers, grid)
+    order = Order(replications, seed, schools, districts, workers or os.cpu_count() or 1, grid)
     certify_design(design, district_of(preset or "small", parameters), order, out)
 
 

@@ -18,14 +18,17 @@ from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.enrollment import enroll
 from homevisit_eval.synthetic.parameters import District
 from homevisit_eval.synthetic.schools import make_schools, school_table
+from homevisit_eval.synthetic.simulate import Simulation
 from homevisit_eval.synthetic.students import RACES, no_students
 
 __all__ = [
+    "OUTCOME_TARGETS",
     "POPULATION_TARGETS",
     "Population",
     "Target",
     "calibration_table",
     "make_population",
+    "outcome_moments",
     "population_moments",
 ]
 
@@ -34,6 +37,10 @@ ALL_STUDENTS = "published: all DCPS students, high schools included"
 SCHOOL_DATA = "published: DCPS schools, 2014-15"
 PROGRAM = "published: schools with home visits"
 ASSUMPTION = "assumption"
+STUDY = "published adjusted mean, read as an expected outcome"
+SUMMARIES = "published summaries of the study"
+VISITS = "published: visits made"
+USUAL = "assumption: usual in such districts"
 
 SCHOOLS_YEAR = 2015
 QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
@@ -176,6 +183,30 @@ POPULATION_TARGETS = (*_enrollment_targets(), *_share_targets(), *_school_target
 """Enrollment is counted at the start of a year, and of the schools of 2015 by school."""
 
 
+_VISITED = "visited before the year, grades 1 to 5"
+OUTCOME_TARGETS = (
+    Target(f"{_VISITED}: student-years, 2015 to 2017", 2000, 200, SUMMARIES),
+    Target(f"{_VISITED}: any incident with the visit", 0.0927, 0.006, STUDY),
+    Target(f"{_VISITED}: any incident without it", 0.1222, 0.006, STUDY),
+    Target(f"{_VISITED}: any incident, effect", -0.0295, 0.002, STUDY),
+    Target(f"{_VISITED}: attendance rate with the visit", 0.9528, 0.0015, STUDY),
+    Target(f"{_VISITED}: attendance rate without it", 0.9493, 0.0015, STUDY),
+    Target(f"{_VISITED}: attendance rate, effect", 0.0035, 0.0003, STUDY),
+    Target(f"{_VISITED}: attendance rate, SD", 0.055, 0.006, USUAL),
+    Target(f"{_VISITED}: any serious incident, effect", -0.010, 0.002, SUMMARIES),
+    Target(f"{_VISITED}: mathematics, effect (SD)", 0.11, 0.010, SUMMARIES),
+    Target(f"{_VISITED}: reading, effect (SD)", 0.03, 0.005, SUMMARIES),
+    Target("2016: visits made, pre-K to grade 8", 12_095, 600, VISITS),
+    Target("2018: visits made, pre-K to grade 8", 13_000, 650, VISITS),
+    Target("grades 1 to 5: correlation of attendance between years", 0.6, 0.05, USUAL),
+    Target("grades 4 to 8: correlation of mathematics between years", 0.8, 0.03, USUAL),
+    Target("any incident: boys relative to girls", 1.7, 0.1, "published: all DC schools"),
+)
+"""Of students eligible under the default design; "almost 13,000" is read as 13,000."""
+
+FEWEST_DAYS = 20
+
+
 def population_moments(students: pd.DataFrame, schools: pd.DataFrame) -> dict[str, float]:
     """Return the moments of `POPULATION_TARGETS`, by name, and those of further years.
 
@@ -234,6 +265,68 @@ def _elementary(rows: pd.DataFrame) -> dict[str, float]:
         name = f"{prefix}: share at risk, {100 * q:.0f} % quantile"
         moments[name] = float(share.quantile(q))
     return moments
+
+
+def outcome_moments(simulation: Simulation) -> dict[str, float]:
+    """Return the moments of `OUTCOME_TARGETS`, by name.
+
+    Parameters
+    ----------
+    simulation
+        With the table ``visits`` and the truth of all outcomes but chronic absence.
+    """
+    years, truth = simulation.student_years, simulation.truth
+    key = ["student_id", "school_year"]
+    before = years.assign(school_year=years["school_year"] + 1)
+    both = years.merge(before, on=key, suffixes=("", "_prior"))
+    visits = simulation.tables["visits"]
+    made = visits.loc[visits["completed"] == 1, "date"]
+    by_year = (made.dt.year + (made.dt.month >= 7)).value_counts()
+    grade = both["grade"]
+    young, tested = both[grade.between(1, 5)], both[grade.between(4, 8)]
+    share = years[years["grade"].between(1, 5)].groupby("sex")["any_incident"].mean()
+    return _visited_moments(both.merge(truth, on=key, suffixes=("", "_of_truth"))) | {
+        "2016: visits made, pre-K to grade 8": int(by_year.get(2016, 0)),
+        "2018: visits made, pre-K to grade 8": int(by_year.get(2018, 0)),
+        "grades 1 to 5: correlation of attendance between years": _correlation(
+            young[(young["days_enrolled"] >= 90) & (young["days_enrolled_prior"] >= 90)],
+            "attendance_rate",
+        ),
+        "grades 4 to 8: correlation of mathematics between years": _correlation(
+            tested, "math_score_std"
+        ),
+        "any incident: boys relative to girls": float(share["male"] / share["female"]),
+    }
+
+
+def _visited_moments(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the moments of visited student-years that are eligible under the default design."""
+    eligible = rows["school_id"].notna() & (rows["days_enrolled_prior"] >= FEWEST_DAYS)
+    rows = rows[eligible & (rows["visited_before_year"] == 1)]
+    observed = rows[rows["days_enrolled"] >= FEWEST_DAYS]
+    moments = {
+        f"{_VISITED}: student-years, 2015 to 2017": len(rows),
+        f"{_VISITED}: attendance rate, SD": float(observed["attendance_rate"].std()),
+    }
+    for label, name in (("any incident", "any_incident"), ("attendance rate", "attendance_rate")):
+        one, zero = observed[f"{name}_m1"].mean(), observed[f"{name}_m0"].mean()
+        moments[f"{_VISITED}: {label} with the visit"] = float(one)
+        moments[f"{_VISITED}: {label} without it"] = float(zero)
+    for label, name in (
+        ("any incident", "any_incident"),
+        ("attendance rate", "attendance_rate"),
+        ("any serious incident", "any_serious_incident"),
+        ("mathematics", "math_score_std"),
+        ("reading", "reading_score_std"),
+    ):
+        effect = float((observed[f"{name}_m1"] - observed[f"{name}_m0"]).mean())
+        unit = " (SD)" if name.endswith("std") else ""
+        moments[f"{_VISITED}: {label}, effect{unit}"] = effect
+    return moments
+
+
+def _correlation(rows: pd.DataFrame, name: str) -> float:
+    return float(rows[name].corr(rows[f"{name}_prior"]))
 
 
 def calibration_table(targets: Iterable[Target], moments: Mapping[str, float]) -> pd.DataFrame:

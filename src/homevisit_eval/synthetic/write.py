@@ -25,8 +25,8 @@ def write_simulation(simulation: Simulation, folder: str | Path) -> None:
     """Write tables, ``district.toml``, ``SHA256SUMS`` and the folder ``truth`` to `folder`.
 
     Files are UTF-8 with line feeds; dates are ISO, missing values empty. Files of the same
-    names are replaced, others stay. No loader opens ``truth``: it holds ``outcomes.csv``, and
-    ``parameters.toml`` from which `read_district` makes the district again.
+    names are replaced, others stay. No loader opens ``truth``: it holds ``outcomes.csv`` and
+    ``visits.csv``, and ``parameters.toml`` from which `read_district` makes the district again.
 
     Parameters
     ----------
@@ -49,9 +49,11 @@ def write_simulation(simulation: Simulation, folder: str | Path) -> None:
         for name, table in simulation.tables.items():
             _write_table(table, root / f"{name}.csv")
             written.append(f"{name}.csv")
-        _write_table(simulation.truth, root / "truth" / "outcomes.csv")
+        for name, table in (("outcomes", simulation.truth), ("visits", simulation.visit_truth)):
+            _write_table(table, root / "truth" / f"{name}.csv")
+            written.append(f"truth/{name}.csv")
         (root / PARAMETERS).write_bytes(district_text(simulation.district).encode())
-        write_checksums(root, [*written, "truth/outcomes.csv", PARAMETERS])
+        write_checksums(root, [*written, PARAMETERS])
     except OSError as error:
         reason = error.strerror or "unknown reason"
         raise OutputError(f"{root}: the synthetic district cannot be written: {reason}.") from None
