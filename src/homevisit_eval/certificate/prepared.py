@@ -56,7 +56,7 @@ def needs_files(district: District, measurement: Measurement) -> bool:
     It can where the simulation's own measures would not be those of the extracts: extracts
     with defects, and other rules of measurement than the default ones.
     """
-    return getattr(district, "defects", None) is not None or measurement != Measurement()
+    return district.defects is not None or measurement != Measurement()
 
 
 def tables_to_simulate(district: District, measurement: Measurement) -> tuple[str, ...]:
