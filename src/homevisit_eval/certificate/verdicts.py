@@ -230,9 +230,7 @@ def _if_enough(one: Performance, verdict: Verdict) -> Verdict:
         at_least = None if needed is None else max(needed, _whole(FEWEST_REPLICATIONS, one))
         return _verdict(one, verdict.question, "undecided", verdict.reason, at_least)
     reason = f"{verdict.reason} Fewer than {FEWEST_REPLICATIONS} replications decide nothing."
-    return _verdict(
-        one, verdict.question, "undecided", reason, _whole(FEWEST_REPLICATIONS, one)
-    )
+    return _verdict(one, verdict.question, "undecided", reason, _whole(FEWEST_REPLICATIONS, one))
 
 
 def _despite_failures(one: Performance, verdict: Verdict) -> Verdict:
