@@ -16,6 +16,7 @@ from homevisit_eval.certificate.monte_carlo import (
     estimated_mean,
     estimated_multiple,
     estimated_ratio,
+    estimated_ratio_of_errors,
     estimated_root_mean_square,
     estimated_sd,
     estimated_share,
@@ -175,6 +176,42 @@ def test_the_spread_within_districts_leaves_out_that_between_them() -> None:
     values = 5 * random.normal(size=30)[groups] + random.normal(size=1200)
     assert estimated_sd(values, groups).value == pytest.approx(1, abs=0.07)
     assert estimated_sd(values, np.zeros_like(groups)).value > 3
+
+
+def test_districts_that_differ_in_spread_have_an_error_of_their_own() -> None:
+    random, groups = np.random.default_rng(9), np.repeat(np.arange(20), 25)
+    sds, ratios = [], []
+    for _ in range(REPEATS):
+        spread = np.exp(0.3 * random.normal(size=20))[groups]
+        values = spread * random.normal(size=500)
+        sds.append(estimated_sd(values, groups))
+        ratios.append(estimated_ratio_of_errors(spread, values, groups))
+    for found in (sds, ratios):
+        obtained = np.array([one.value for one in found])
+        errors = np.array([one.std_error for one in found])
+        assert np.sqrt((errors**2).mean()) == pytest.approx(obtained.std(ddof=1), rel=0.2)
+    assert np.mean([one.value for one in ratios]) == pytest.approx(1, abs=0.02)
+
+
+def test_a_share_over_few_districts_has_the_interval_of_the_t_distribution() -> None:
+    random, groups, rate = np.random.default_rng(4), np.repeat(np.arange(20), 50), 0.5
+    hits = 0
+    for _ in range(1000):
+        district = random.beta(rate * 5, (1 - rate) * 5, 20)
+        found = estimated_share(random.random(1000) < district[groups], groups)
+        hits += found.ci_low <= rate <= found.ci_high
+    assert hits / 1000 == pytest.approx(0.95, abs=0.015)  # with the normal quantile .93
+    few, many = wilson_interval(0.9, 100, 20), wilson_interval(0.9, 100)
+    assert few[0] < many[0] < many[1] < few[1]
+
+
+def test_a_bias_is_no_multiple_of_a_naive_bias_that_may_be_zero() -> None:
+    trials = [
+        trial(k, naive=0.012 + (-1) ** k * 0.03, truth_all=0.012, truth_kept=0.012)
+        for k in range(10)
+    ]
+    assert math.isnan(one(trials).bias_of_naive.value)
+    assert math.isfinite(one(random_trials(1, 20)).bias_of_naive.value)
 
 
 def test_wilson_interval_solves_its_equation() -> None:

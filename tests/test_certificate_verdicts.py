@@ -10,7 +10,7 @@ import pytest
 
 from homevisit_eval.certificate import Estimated, Performance, judge
 from homevisit_eval.certificate.monte_carlo import UNKNOWN, wilson_interval
-from homevisit_eval.certificate.verdicts import LARGEST_SHARE_FAILED
+from homevisit_eval.certificate.verdicts import FEWEST_REPLICATIONS, LARGEST_SHARE_FAILED
 
 STD_ERROR = 0.010
 
@@ -238,6 +238,34 @@ def test_one_replication_decides_nothing() -> None:
     )
     assert verdict(one, "bias").verdict == "undecided"
     assert verdict(one, "coverage").verdict == "undecided"
+
+
+@pytest.mark.parametrize("n", [1, 2, FEWEST_REPLICATIONS - 1])
+def test_few_replications_decide_nothing(n: int) -> None:
+    """Without a floor one miss in two, likely in 10 of 100 runs of a right design, is a fail."""
+    found = {
+        answer.question: answer
+        for answer in judge(
+            [
+                performance(
+                    replications=n,
+                    null=True,
+                    bias=around(0.1, 0.001),
+                    coverage_expected=share((n - 1) / 2 / n, n),
+                    rejection=share(1.0, n),
+                )
+            ]
+        )
+    }
+    assert found["estimand drift"].verdict == "statement"
+    for question in ("bias", "coverage", "false positives"):
+        assert found[question].verdict == "undecided", question
+        assert found[question].replications_needed == FEWEST_REPLICATIONS
+        assert "Fewer than 20 replications" in found[question].reason
+    enough = performance(
+        replications=FEWEST_REPLICATIONS, coverage_expected=share(0.0, FEWEST_REPLICATIONS)
+    )
+    assert verdict(enough, "coverage").verdict == "fail"
 
 
 def test_failures_are_counted_and_many_leave_a_pass_undecided() -> None:

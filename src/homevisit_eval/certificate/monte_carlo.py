@@ -28,6 +28,7 @@ __all__ = [
     "estimated_mean",
     "estimated_multiple",
     "estimated_ratio",
+    "estimated_ratio_of_errors",
     "estimated_root_mean_square",
     "estimated_sd",
     "estimated_share",
@@ -86,15 +87,18 @@ def estimated_sd(values: Floats, within: Integers) -> Estimated:
 
     Notes
     -----
-    With n values in D groups its Monte Carlo standard error is :math:`s / \sqrt{2 (n - D)}`,
-    for values that are about normal.
+    In one group of n values its Monte Carlo standard error is :math:`s / \sqrt{2 (n - 1)}`, for
+    values that are about normal. Groups may differ in their spread: with several of them the
+    error is found from theirs, by the delta method.
     """
-    _, codes = np.unique(within, return_inverse=True)
-    free = len(values) - (int(codes.max()) + 1 if len(values) else 0)
+    squares, free = _squares_within(values, within)
     if free < 1:
         return UNKNOWN
-    means = np.bincount(codes, weights=values) / np.bincount(codes)
-    sd = math.sqrt(float(((values - means[codes]) ** 2).sum()) / free)
+    variance = float(squares.sum()) / free
+    sd = math.sqrt(variance)
+    if sd > 0 and len(np.unique(within)) > 1:
+        deviations = squares * (len(values) / free) - variance
+        return _with_interval(sd, _error_of_mean(deviations, within) / (2 * sd), within)
     error = sd / math.sqrt(2 * free)
     reach = float(stats.t.ppf((1 + MONTE_CARLO_LEVEL) / 2, free)) * error
     return Estimated(sd, error, sd - reach, sd + reach)
@@ -103,21 +107,22 @@ def estimated_sd(values: Floats, within: Integers) -> Estimated:
 def estimated_share(holds: NDArray[np.bool_], groups: Integers) -> Estimated:
     """Return the share of replications in which something holds, with Wilson's interval.
 
-    Where groups share a district, the interval is that of as many independent replications
-    as have the same standard error, never more than there are.
+    Where replications share a district, the interval is that of as many independent replications
+    as have the same standard error, never more than there are, with the t distribution's
+    quantile of one degree of freedom less than there are districts.
     """
     n = len(holds)
     if not n:
         return UNKNOWN
-    share = float(holds.mean())
+    share, districts = float(holds.mean()), len(np.unique(groups))
     binomial = math.sqrt(share * (1 - share) / n)
-    if len(np.unique(groups)) == n:
+    if districts == n:
         return Estimated(share, binomial, *wilson_interval(share, n))
     error = _error_of_mean(holds.astype(np.float64) - share, groups)
     if math.isnan(error):
         return Estimated(share, math.nan, math.nan, math.nan)
     independent = n if error <= binomial else share * (1 - share) / error**2
-    return Estimated(share, error, *wilson_interval(share, independent))
+    return Estimated(share, error, *wilson_interval(share, independent, districts))
 
 
 def ratio_of_independent(above: Estimated, below: Estimated) -> Estimated:
@@ -130,12 +135,42 @@ def ratio_of_independent(above: Estimated, below: Estimated) -> Estimated:
     return Estimated(ratio, error, ratio - reach, ratio + reach)
 
 
-def wilson_interval(share: float, n: float) -> tuple[float, float]:
-    """Return Wilson's interval of a share of n independent replications."""
-    z = float(stats.norm.ppf((1 + MONTE_CARLO_LEVEL) / 2))
+def estimated_ratio_of_errors(std_error: Floats, values: Floats, within: Integers) -> Estimated:
+    """Return the root mean square of `std_error` over the standard deviation within groups.
+
+    The delta method over groups: both figures are larger in the same districts.
+    """
+    squares, free = _squares_within(values, within)
+    variance = float(squares.sum()) / free if free > 0 else 0.0
+    if not variance > 0 or not (std_error**2).sum() > 0:
+        return UNKNOWN
+    above, below = std_error**2, squares * (len(values) / free)
+    ratio = math.sqrt(float(above.mean()) / variance)
+    deviations = ratio / 2 * (above / above.mean() - below / variance)
+    return _with_interval(ratio, _error_of_mean(deviations, within), within)
+
+
+def wilson_interval(share: float, n: float, districts: int = 0) -> tuple[float, float]:
+    """Return Wilson's interval of a share of n independent replications.
+
+    Parameters
+    ----------
+    districts
+        Where n is found from a standard error over so many districts; 0 for independent
+        replications.
+    """
+    level = (1 + MONTE_CARLO_LEVEL) / 2
+    z = float(stats.t.ppf(level, districts - 1) if districts > 1 else stats.norm.ppf(level))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def _squares_within(values: Floats, within: Integers) -> tuple[Floats, int]:
+    """Return squared deviations from the groups' means, and their degrees of freedom."""
+    _, codes = np.unique(within, return_inverse=True)
+    means = np.bincount(codes, weights=values) / np.bincount(codes)
+    return (values - means[codes]) ** 2, len(values) - len(means)
 
 
 def _error_of_mean(deviations: Floats, groups: Integers) -> float:

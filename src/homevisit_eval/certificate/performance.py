@@ -83,7 +83,7 @@ class Performance:
         Mean of estimate - (b), in units of the outcome.
     bias_sd_units, bias_of_std_error, bias_of_naive
         The bias as a multiple of the outcome's SD, of the mean standard error, and of the
-        naive bias.
+        naive bias (NaN where the Monte Carlo interval of the naive bias holds 0).
     naive_bias
         Mean of the naive difference - (a).
     rmse

@@ -14,6 +14,7 @@ from homevisit_eval.certificate.monte_carlo import (
     estimated_mean,
     estimated_multiple,
     estimated_ratio,
+    estimated_ratio_of_errors,
     estimated_root_mean_square,
     estimated_sd,
     estimated_share,
@@ -217,14 +218,26 @@ def _errors(runs: _Runs, fixed: bool) -> dict[str, Estimated]:
         "bias": estimated_mean(runs.error, districts),
         "bias_sd_units": estimated_ratio(runs.error, runs.outcome_sd, districts),
         "bias_of_std_error": estimated_multiple(runs.error, runs.std_error, districts),
-        "bias_of_naive": estimated_ratio(runs.error, naive, districts),
+        "bias_of_naive": _multiple_of_naive(runs, naive),
         "naive_bias": estimated_mean(naive, districts),
         "rmse": estimated_root_mean_square(runs.error, districts),
         "mean_std_error": mean_error,
         "empirical_std_error": empirical,
         "error_sd": estimated_sd(runs.error, within),
-        "se_ratio": ratio_of_independent(mean_error, empirical),
+        "se_ratio": (
+            estimated_ratio_of_errors(runs.std_error, runs.estimate, districts)
+            if fixed
+            else ratio_of_independent(mean_error, empirical)
+        ),
     }
+
+
+def _multiple_of_naive(runs: _Runs, naive: Floats) -> Estimated:
+    """Return the bias as a multiple of the naive bias, unknown where that may well be 0."""
+    whole = estimated_mean(naive, runs.district)
+    if whole.ci_low <= 0 <= whole.ci_high:
+        return UNKNOWN
+    return estimated_ratio(runs.error, naive, runs.district)
 
 
 def _covers(runs: _Runs, truth: Floats | float) -> Floats:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from homevisit_eval.certificate.expected import expectation_of
 from homevisit_eval.certificate.verdicts import (
+    FEWEST_REPLICATIONS,
     LARGEST_BIAS_OF_NAIVE,
     LARGEST_BIAS_OF_STD_ERROR,
     NOMINAL_COVERAGE,
@@ -172,7 +173,8 @@ def _rules() -> str:
         (
             "Otherwise.",
             "Fail, if the Monte Carlo interval lies wholly outside the limits; undecided, if "
-            "it lies neither inside nor outside.",
+            f"it lies neither inside nor outside, or with fewer than {FEWEST_REPLICATIONS} "
+            "replications.",
         ),
     )
     items = "\n".join(

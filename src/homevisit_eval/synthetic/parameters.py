@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from homevisit_eval.design.checks import Distinct, NotEmpty, Text, between, check_fields
 from homevisit_eval.errors import DesignError
 from homevisit_eval.synthetic.defects import Defects
-from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
+from homevisit_eval.synthetic.limits import NotNegative, Positive, Share, values
+from homevisit_eval.synthetic.population import (
+    GRADES,
+    LOWEST_GRADE,
+    Families,
+    Mobility,
+    SchoolMix,
+)
 
 __all__ = [
     "Achievement",
@@ -18,6 +27,9 @@ __all__ = [
     "Selection",
     "VisitEffects",
 ]
+
+
+TruthGrade = Annotated[int, between(LOWEST_GRADE, LOWEST_GRADE + GRADES - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +69,27 @@ class Attendance:
     intercept: float = -3.625
     at_risk: float = 0.32
     disability: float = 0.20
-    trait: float = 1.0
-    by_grade: tuple[float, ...] = (
+    trait: NotNegative = 1.0
+    by_grade: Annotated[tuple[float, ...], values(GRADES)] = (
         0.45, 0.35, 0.22, 0.10, 0.04, 0.0, -0.03, 0.0, 0.05, 0.15, 0.25,
     )  # fmt: skip
-    school_sd: float = 0.10
-    school_year_sd: float = 0.08
+    school_sd: NotNegative = 0.10
+    school_year_sd: NotNegative = 0.08
     teacher: float = 0.08
-    precision: float = 28.0
-    by_weekday: tuple[float, ...] = (1.15, 0.95, 0.90, 0.95, 1.25)
-    by_month: tuple[float, ...] = (
+    precision: Positive = 28.0
+    by_weekday: Annotated[tuple[NotNegative, ...], values(5)] = (1.15, 0.95, 0.90, 0.95, 1.25)
+    by_month: Annotated[tuple[NotNegative, ...], values(12)] = (
         1.15, 1.20, 1.05, 1.0, 1.05, 1.25, 1.0, 0.80, 0.85, 0.95, 1.0, 1.20,
     )  # fmt: skip
-    partial: float = 0.0045
+    partial: Share = 0.0045
     unexcused: float = -0.75
     unexcused_at_risk: float = 0.45
     unexcused_trait: float = 0.35
-    tardy: float = 1.0
+    tardy: NotNegative = 1.0
     tardy_trait: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +118,17 @@ class Discipline:
     at_risk: float = 0.55
     disability: float = 0.30
     grade: float = 0.18
-    trait: float = 0.95
-    school_sd: float = 0.22
-    school_year_sd: float = 0.18
+    trait: NotNegative = 0.95
+    school_sd: NotNegative = 0.22
+    school_year_sd: NotNegative = 0.18
     teacher: float = 0.12
-    shape: float = 2.0
-    joint: float = 0.60
-    victim: float = 0.25
-    witness: float = 0.12
+    shape: Positive = 2.0
+    joint: Share = 0.60
+    victim: Share = 0.25
+    witness: Share = 0.12
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +154,15 @@ class Achievement:
     english_learner_math: float = -0.20
     english_learner_reading: float = -0.40
     disability: float = -0.45
-    trait: float = 0.78
-    noise: float = 0.40
-    school_sd: float = 0.15
-    school_year_sd: float = 0.08
+    trait: NotNegative = 0.78
+    noise: NotNegative = 0.40
+    school_sd: NotNegative = 0.15
+    school_year_sd: NotNegative = 0.08
     teacher: float = 0.10
-    missing: float = 0.04
+    missing: Share = 0.04
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +212,14 @@ class Selection:
         Share of visits by video or telephone from 2020-21 on.
     """
 
-    highest: float = 0.60
+    highest: Share = 0.60
     intercept: float = -2.15
-    uptake_sd: float = 0.45
-    teacher_uptake_sd: float = 0.30
+    uptake_sd: NotNegative = 0.45
+    teacher_uptake_sd: NotNegative = 0.30
     teacher: float = 0.0
     absence: float = 0.52
     absence_squared: float = -0.04
-    absence_hinge: float = 0.04
+    absence_hinge: Share = 0.04
     chronic: float = 0.0
     unexcused: float = 0.12
     any_incident: float = 0.70
@@ -208,14 +229,17 @@ class Selection:
     disability: float = 0.20
     visited_prior: float = 0.50
     grade: float = -0.08
-    early_childhood: float = 0.25
-    early_childhood_during: float = 0.25
-    during: tuple[float, ...] = (0.05, 0.05, 0.05, 0.05, 0.05, 0.05)
-    during_incident: float = 0.12
-    during_absence: float = 0.50
-    second: float = 0.15
-    attempted: float = 0.02
-    virtual: float = 0.40
+    early_childhood: Share = 0.25
+    early_childhood_during: Share = 0.25
+    during: tuple[Share, ...] = (0.05, 0.05, 0.05, 0.05, 0.05, 0.05)
+    during_incident: Share = 0.12
+    during_absence: Share = 0.50
+    second: Share = 0.15
+    attempted: Share = 0.02
+    virtual: Share = 0.40
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +284,12 @@ incidents_grade, math_grade
     math: float = 0.149
     math_grade: float = 0.02
     reading: float = 0.040
-    school_sd: float = 0.0
-    lasting: float = 0.25
-    classmates: float = 0.0
+    school_sd: NotNegative = 0.0
+    lasting: Share = 0.25
+    classmates: NotNegative = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +315,10 @@ class Hidden:
     absence: float = 0.30
     incidents: float = 0.45
     scores: float = 0.20
-    lasting: float = 0.5
+    lasting: Share = 0.5
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +356,7 @@ program_schools
     survey_share
         Share of students of grades 3 to 5 who answer the survey.
     truth_grades, truth_years
-        Student-years in the truth table.
+        Student-years in the truth table: years in their order.
     defects
         What is wrong with the extracts; None if they are as they should be.
 
@@ -336,7 +366,7 @@ program_schools
         If school years are not consecutive, or shares and schools do not fit together.
     """
 
-    name: str
+    name: Text
     school_years: tuple[int, ...] = (2014, 2015, 2016, 2017)
     schools: SchoolMix = field(default_factory=SchoolMix)
     families: Families = field(default_factory=Families)
@@ -348,15 +378,19 @@ program_schools
     effects: VisitEffects = field(default_factory=VisitEffects)
     hidden: Hidden = field(default_factory=Hidden)
     program_schools: ProgramSchools = field(default_factory=ProgramSchools)
-    survey_share: float = 0.07
-    truth_grades: tuple[int, ...] = (1, 2, 3, 4, 5)
-    truth_years: tuple[int, ...] = (2015, 2016, 2017)
+    survey_share: Share = 0.07
+    truth_grades: Annotated[tuple[TruthGrade, ...], NotEmpty, Distinct] = (1, 2, 3, 4, 5)
+    truth_years: Annotated[tuple[int, ...], NotEmpty] = (2015, 2016, 2017)
     defects: Defects | None = None
 
     def __post_init__(self) -> None:
+        """Refuse parts that do not fit together."""
+        check_fields(self)
         years = self.school_years
         if not years or years != tuple(range(years[0], years[0] + len(years))):
             raise DesignError("school_years must be consecutive, for example 2014 to 2017.")
+        if list(self.truth_years) != sorted(set(self.truth_years) & set(years)):
+            raise DesignError("truth_years must be some of school_years, in their order.")
         self.schools.rows(years)
         rules = self.selection
         if len(rules.during) < len(years):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from homevisit_eval.design.checks import NotEmpty, between, check_fields
 from homevisit_eval.errors import DesignError
+from homevisit_eval.synthetic.limits import NotNegative, Positive, Share, at_least, values
 
 __all__ = ["GRADES", "LOWEST_GRADE", "RACES", "Families", "Mobility", "SchoolMix"]
 
@@ -76,24 +79,28 @@ class SchoolMix:
     elementary: int = 12
     k8: int = 0
     middle: int = 0
-    elementary_lowest: tuple[int, ...] = (0, -1)
-    students: int = 3850
+    elementary_lowest: Annotated[tuple[Annotated[int, between(LOWEST_GRADE, 5)], ...], NotEmpty] = (
+        0,
+        -1,
+    )
+    students: Annotated[int, at_least(1)] = 3850
     enrollment: tuple[tuple[int, ...], ...] = ()
     first_year: int = 0
-    size_sd: float = 0.31
+    size_sd: NotNegative = 0.31
     size_at_risk: float = -0.12
-    k8_size: float = 1.0
-    middle_size: float = 2.5
+    k8_size: Positive = 1.0
+    middle_size: Positive = 2.5
     at_risk_quantiles: tuple[tuple[float, float], ...] = AT_RISK_QUANTILES
-    program_share: tuple[float, ...] = (0.42, 0.50, 0.58, 0.58)
-    program_leaving: float = 0.0
+    program_share: tuple[Share, ...] = (0.42, 0.50, 0.58, 0.58)
+    program_leaving: Share = 0.0
     program_at_risk: float = 2.0
-    collaborative_share: float = 0.30
-    early_childhood_share: float = 0.50
-    own_calendar_share: float = 0.30
+    collaborative_share: Share = 0.30
+    early_childhood_share: Share = 0.50
+    own_calendar_share: Share = 0.30
 
     def __post_init__(self) -> None:
         """Refuse tables that do not fit together."""
+        check_fields(self)
         if any(len(row) != GRADES or min(row) < 0 for row in self.enrollment):
             raise DesignError(f"enrollment needs {GRADES} counts for each school year.")
         at = [fraction for fraction, _ in self.at_risk_quantiles]
@@ -115,11 +122,11 @@ class SchoolMix:
         """
         first = school_years[0] - self.first_year if self.first_year else 0
         stop = first + len(school_years)
-        for name, values in (
+        for name, given in (
             ("program_share", self.program_share),
             ("enrollment", self.enrollment),
         ):
-            if values and not 0 <= first < stop <= len(values):
+            if given and not 0 <= first < stop <= len(given):
                 raise DesignError(f"{name} must have a value for each school year.")
         return slice(first, stop)
 
@@ -166,26 +173,61 @@ class Families:
         Probability of being a year older than usual, of those who enter after kindergarten.
     """
 
-    boys: float = 0.51
-    race_at_risk: tuple[float, ...] = (0.84, 0.14, 0.006, 0.004, 0.008, 0.001, 0.001)
-    race_affluent: tuple[float, ...] = (0.40, 0.14, 0.365, 0.045, 0.04, 0.005, 0.005)
-    race_other: tuple[float, ...] = (0.755, 0.205, 0.015, 0.01, 0.012, 0.002, 0.001)
-    race_curve: float = 1.5
+    boys: Share = 0.51
+    race_at_risk: Annotated[tuple[NotNegative, ...], values(len(RACES))] = (
+        0.84,
+        0.14,
+        0.006,
+        0.004,
+        0.008,
+        0.001,
+        0.001,
+    )
+    race_affluent: Annotated[tuple[NotNegative, ...], values(len(RACES))] = (
+        0.40,
+        0.14,
+        0.365,
+        0.045,
+        0.04,
+        0.005,
+        0.005,
+    )
+    race_other: Annotated[tuple[NotNegative, ...], values(len(RACES))] = (
+        0.755,
+        0.205,
+        0.015,
+        0.01,
+        0.012,
+        0.002,
+        0.001,
+    )
+    race_curve: NotNegative = 1.5
     hispanic_trend: float = 0.11
     white_trend: float = 0.09
     trend_from: int = 2011
-    language_at_home: tuple[float, ...] = (0.02, 0.66, 0.05, 0.45, 0.04, 0.05, 0.2)
+    language_at_home: Annotated[tuple[Share, ...], values(len(RACES))] = (
+        0.02,
+        0.66,
+        0.05,
+        0.45,
+        0.04,
+        0.05,
+        0.2,
+    )
     fluent_from: float = 1.0
     fluent_until: float = 10.0
-    disability: float = 0.08
+    disability: Share = 0.08
     disability_male: float = 0.06
     disability_grade: float = 0.012
-    at_risk_change: float = 0.08
-    newcomer_at_risk: float = 1.5
-    homeless: float = 0.06
-    community_eligibility: float = 0.45
-    low_income: float = 0.30
-    older: float = 0.04
+    at_risk_change: Share = 0.08
+    newcomer_at_risk: Positive = 1.5
+    homeless: Share = 0.06
+    community_eligibility: NotNegative = 0.45
+    low_income: Share = 0.30
+    older: Share = 0.04
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +253,20 @@ class Mobility:
         Of a new student being the sibling of a student of the same school.
     """
 
-    leave: float = 0.06
-    leave_at_risk: float = 0.03
-    leave_at_transition: float = 0.22
-    leave_after: tuple[float, ...] = (0.0,) * GRADES
-    change_school: float = 0.05
-    retention: float = 0.015
-    late_entry: float = 0.12
-    leave_during: float = 0.03
-    transfer_during: float = 0.03
-    sibling: float = 0.28
+    leave: Share = 0.06
+    leave_at_risk: Share = 0.03
+    leave_at_transition: Share = 0.22
+    leave_after: Annotated[tuple[Annotated[float, between(-1, 1)], ...], values(GRADES)] = (
+        0.0,
+    ) * GRADES
+    change_school: Share = 0.05
+    retention: Share = 0.015
+    late_entry: Share = 0.12
+    leave_during: Share = 0.03
+    transfer_during: Share = 0.03
+    sibling: Share = 0.28
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.leave_during + self.transfer_during > 1:
+            raise DesignError("leave_during and transfer_during must not add up to over 1.")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from homevisit_eval.synthetic.baseline import Baseline
+from homevisit_eval.synthetic.baseline import NEVER, Baseline
 from homevisit_eval.synthetic.characteristics import Status
 from homevisit_eval.synthetic.draws import Draw, Draws, normal
 from homevisit_eval.synthetic.enrollment import Enrollment
@@ -166,10 +166,16 @@ def make_process(
         incidents=np.exp(incidents),
         math=shared + math,
         reading=shared + reading,
-        lasting=effects.lasting**baseline.years_since_visit,
+        lasting=_lasting(effects.lasting, baseline),
         classmates=effects.classmates * classmates,
         **_effects(district, schools, roll, status=status, baseline=baseline),
     )
+
+
+def _lasting(left: float, baseline: Baseline) -> Floats:
+    """Return the strength that is left of the last visit, 0 where there was none."""
+    years = baseline.years_since_visit
+    return np.where(years < NEVER, left**years, 0.0)
 
 
 def _own_scores(
