@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from homevisit_eval.synthetic.baseline import Baseline
+from homevisit_eval.synthetic.baseline import NEVER, Baseline
 from homevisit_eval.synthetic.characteristics import Status
 from homevisit_eval.synthetic.draws import Draw, Draws, normal
 from homevisit_eval.synthetic.enrollment import Enrollment
@@ -158,7 +158,7 @@ def make_process(
         + changes.scores * years_in
     )
     math, reading = _own_scores(district, students, roll, status)
-    effects = district.effects
+    effects, since = district.effects, baseline.years_since_visit
     return Process(
         absence=expit(absence),
         tardy=np.minimum(tardy / FULL_YEAR, 0.3),
@@ -166,7 +166,7 @@ def make_process(
         incidents=np.exp(incidents),
         math=shared + math,
         reading=shared + reading,
-        lasting=effects.lasting**baseline.years_since_visit,
+        lasting=np.where(since < NEVER, effects.lasting**since, 0.0),
         classmates=effects.classmates * classmates,
         **_effects(district, schools, roll, status=status, baseline=baseline),
     )
