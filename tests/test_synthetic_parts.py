@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kstest, nbinom
+from scipy.stats import beta, kstest, nbinom
 
 from homevisit_eval.synthetic import preset, simulate
 from homevisit_eval.synthetic.attendance import calendar_factor
@@ -160,6 +160,34 @@ def test_schools_with_calendars_of_their_own_have_as_many_days() -> None:
     assert len({row.tobytes() for row in days.instructional}) > 1
     weekday = pd.DatetimeIndex(days.dates).day_of_week.to_numpy()
     assert not days.instructional[:, weekday > 4].any()
+
+
+# -- chance given what drives it --------------------------------------------------------------
+
+
+def test_propensities_are_beta_and_counts_negative_binomial_given_the_process() -> None:
+    """By their distribution functions: of counts, spread evenly over each step."""
+    district, ranks, r = strong(), {"propensity": [], "count": []}, np.random.default_rng(1)
+    precision, shape = district.attendance.precision, district.discipline.shape
+    for seed in range(1, 21):
+        year = simulate_years(district, Draws(seed))[2][1]
+        mean, drawn = year.process.absence, year.chance.absences.propensity
+        ranks["propensity"].append(beta.cdf(drawn, mean * precision, (1 - mean) * precision))
+        count = np.bincount(year.chance.incidents.row, minlength=len(mean))
+        known = nbinom(shape, shape / (shape + year.process.incidents))
+        ranks["count"].append(known.cdf(count - 1) + r.random(len(mean)) * known.pmf(count))
+    for values in ranks.values():
+        assert kstest(np.concatenate(values), "uniform").pvalue > 0.001
+
+
+def test_incidents_are_spread_evenly_over_the_days_enrolled() -> None:
+    days = [
+        (y.chance.incidents.day + 0.5) / y.roll.days[y.chance.incidents.row]
+        for seed in range(1, 6)
+        for y in years(seed=seed)
+    ]
+    assert kstest(np.concatenate(days), "uniform").pvalue > 0.001
+    assert len(np.concatenate(days)) > 1000
 
 
 # -- records --------------------------------------------------------------------------------

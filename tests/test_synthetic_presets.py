@@ -169,7 +169,9 @@ def test_hidden_confounding_grows_with_its_strength(outcome: str, sign: int) -> 
     found = []
     for strength in (0.0, 1.0, 2.0):
         rows = [truth_and_past("hidden_confounding", seed, hidden=strength) for seed in (1, 2, 3)]
-        takes_part = [r.groupby("school_id")["visited_before_year"].transform("sum") > 0 for r in rows]
+        takes_part = [
+            r.groupby("school_id")["visited_before_year"].transform("sum") > 0 for r in rows
+        ]
         inside = [r[part] for r, part in zip(rows, takes_part, strict=True)]
         found.append(sign * np.mean([partial_correlation(r, outcome) for r in inside]))
     none, one, two = found
@@ -242,9 +244,7 @@ def test_school_confounding_program_schools_improve_with_their_years_in_it() -> 
     assert seen == {0, 1, 2, 3, 4}
     truth = simulate(district, 1, tables=(), outcomes=MAIN_OUTCOMES).truth
     other = simulate(plain, 1, tables=(), outcomes=MAIN_OUTCOMES).truth
-    gain = (truth["attendance_rate_m0"] - other["attendance_rate_m0"]).groupby(
-        truth["school_year"]
-    )
+    gain = (truth["attendance_rate_m0"] - other["attendance_rate_m0"]).groupby(truth["school_year"])
     assert gain.mean().is_monotonic_increasing
     assert gain.mean()[2015] > 0
 
