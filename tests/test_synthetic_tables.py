@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import multivariate_normal, norm
 
 from homevisit_eval.errors import DesignError, OutputError
 from homevisit_eval.sources import check_sources
 from homevisit_eval.synthetic import TABLES, preset, simulate, write_simulation
-from synthetic_districts import baseline_and_outcome, small, student_years, tiny
+from homevisit_eval.synthetic.surveys import CUTS, ITEMS, LOADING, SCALES
+from synthetic_districts import baseline_and_outcome, shrunken, small, student_years, tiny
 
 COMMITTED = Path(__file__).resolve().parent.parent / "data" / "synthetic"
 LARGEST_FOLDER = 9_000_000
@@ -76,6 +81,30 @@ def test_the_same_seed_gives_the_same_rows_anywhere() -> None:
                 str(value)[:10] if "date" in column else str(value)
                 for value in small().tables[name][column]
             ]
+
+
+IN_A_NEW_PROCESS = """
+import hashlib, sys
+from pathlib import Path
+from homevisit_eval.synthetic import simulate, write_simulation
+from synthetic_districts import shrunken
+write_simulation(simulate(shrunken(sys.argv[1]), 6, replication=1), sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("name", ["small", "messy"])
+def test_new_processes_write_the_same_bytes(name: str, tmp_path: Path) -> None:
+    """Whatever the order of sets and the number of threads."""
+    write_simulation(simulate(shrunken(name), 6, replication=1), tmp_path / "here")
+    expected = checksums(tmp_path / "here")
+    assert len(expected) > len(TABLES)
+    folder, path = tmp_path / "there", os.pathsep.join(sys.path)
+    settings = {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    command = [sys.executable, "-c", IN_A_NEW_PROCESS, name, str(folder)]
+    subprocess.run(command, check=True, env=os.environ | settings)
+    assert checksums(folder) == expected
+    for file, digest in expected.items():
+        assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
 
 
 def test_another_seed_gives_another_district() -> None:
@@ -195,33 +224,119 @@ def test_student_years_measure_what_the_tables_hold() -> None:
 # -- moments --------------------------------------------------------------------------------
 
 
-def test_moments_of_attendance_and_discipline() -> None:
+def main_grades() -> pd.DataFrame:
     years = student_years(6)
-    main = years[years["grade"].between(1, 5)]
-    assert 0.945 < main["attendance_rate"].mean() < 0.962
-    assert 0.040 < main["attendance_rate"].std() < 0.065
-    assert 0.09 < main["any_incident"].mean() < 0.12
-    by_sex = main.groupby("female")["any_incident"].mean()
-    assert 1.5 < by_sex[0] / by_sex[1] < 1.9
+    return years[years["grade"].between(1, 5)]
+
+
+def test_moments_of_attendance_and_discipline() -> None:
+    main = main_grades()
+    assert 0.955 < main["attendance_rate"].mean() < 0.970
+    assert 0.040 < main["attendance_rate"].std() < 0.060
+    assert 0.085 < main["any_incident"].mean() < 0.115
+    assert 0.015 < main["any_serious_incident"].mean() < 0.045
+    by_risk = main.groupby("at_risk")[["attendance_rate", "any_incident"]].mean()
+    assert by_risk["attendance_rate"][0] - by_risk["attendance_rate"][1] > 0.007
+    assert by_risk["any_incident"][1] > 1.4 * by_risk["any_incident"][0]
+    shares = main[["days_excused", "days_unexcused"]].mean()
+    assert 0.3 < shares["days_unexcused"] / shares.sum() < 0.6
+
+
+def test_boys_have_more_incidents_and_older_students_too() -> None:
+    main = main_grades()
+    by_sex = main.groupby("sex")["any_incident"].mean()
+    assert 1.55 < by_sex["male"] / by_sex["female"] < 1.85
     by_grade = main.groupby("grade")["any_incident"].mean()
     assert by_grade.is_monotonic_increasing
+    assert 1.4 < by_grade[5] / by_grade[1] < 2.2
 
 
-def test_moments_over_the_years() -> None:
+def test_correlations_between_years_and_subjects() -> None:
     joined = baseline_and_outcome(student_years(6))
     pairs = joined[["attendance_rate", "attendance_rate_prior"]]
     assert 0.5 < pairs.corr().iloc[0, 1] < 0.7
-    scores = joined[["math_score_std", "math_score_std_prior"]].dropna()
-    assert 0.72 < scores.corr().iloc[0, 1] < 0.88
-    assert joined["math_score_std_prior"].notna().mean() > 0.25
+    for subject in ("math", "reading"):
+        name = f"{subject}_score_std"
+        scores = joined[[name, f"{name}_prior"]].dropna()
+        assert 0.72 < scores.corr().iloc[0, 1] < 0.85
+        assert joined[f"{name}_prior"].notna().mean() > 0.25
+    assert 0.55 < main_grades()[["math_score_std", "reading_score_std"]].corr().iloc[0, 1] < 0.8
+    repeated = joined.groupby("any_incident_prior")["any_incident"].mean()
+    assert repeated[1] > 1.6 * repeated[0]
 
 
-def test_absences_have_a_pattern_over_the_week_and_a_heavy_tail() -> None:
-    full = small().tables["absences"].query("category in ('excused', 'unexcused')")
-    by_day = full["date"].dt.day_of_week.value_counts()
-    assert by_day[4] > by_day[2]
-    years = small().student_years
-    assert (years["days_absent"] > 30).mean() > 0.01
+def test_counts_are_overdispersed() -> None:
+    main = main_grades()
+    whole = main.loc[main["days_enrolled"] >= 175, "days_absent"]
+    assert 7 < whole.var() / whole.mean() < 15
+    assert (whole > 30).mean() > 0.015
+    assert 0.05 < (whole == 0).mean() < 0.20
+    assert 1.3 < main["incidents"].var() / main["incidents"].mean() < 2.0
+
+
+def test_siblings_are_alike() -> None:
+    keys = ["seed", "household_id", "school_year"]
+    pairs = main_grades()[[*keys, "student_id", "attendance_rate"]]
+    pairs = pairs.merge(pairs, on=keys).query("student_id_x < student_id_y")
+    assert len(pairs) > 2000
+    assert 0.05 < pairs["attendance_rate_x"].corr(pairs["attendance_rate_y"]) < 0.3
+
+
+def test_scores_are_missing_more_often_where_students_are_absent() -> None:
+    tested = main_grades().query("grade >= 3 and days_enrolled > 60")
+    missing = tested["math_score_std"].isna().groupby(tested["chronic_absence"]).mean()
+    assert missing[1] > 1.25 * missing[0] > 0.03
+
+
+def daily_rates(by: str) -> pd.DataFrame:
+    """Return full-day absences per open day of the shared calendar, by weekday or month."""
+    tables = small().tables
+    calendar = tables["calendar"]
+    days = calendar[calendar["school_id"].isna() & (calendar["instructional"] == 1)]
+    full = tables["absences"].query("category in ('excused', 'unexcused')")
+    full = full[full["date"].isin(days["date"])]
+    part = {"weekday": lambda d: d.dt.day_of_week, "month": lambda d: d.dt.month}[by]
+    counts = full.groupby(part(full["date"])).size()
+    open_days = days.groupby(part(days["date"])).size()
+    return pd.DataFrame({"absences": counts, "days": open_days}).query("days >= 20")
+
+
+@pytest.mark.parametrize("by", ["weekday", "month"])
+def test_absences_have_the_stated_pattern_of_days(by: str) -> None:
+    rules, rates = preset("small").attendance, daily_rates(by)
+    stated = {"weekday": (0, rules.by_weekday), "month": (1, rules.by_month)}[by]
+    expected = np.array([stated[1][at - stated[0]] for at in rates.index])
+    rate = (rates["absences"] / rates["days"]).to_numpy()
+    found, wanted = rate / rate.mean(), expected / expected.mean()
+    assert len(found) >= 5
+    assert np.corrcoef(found, wanted)[0, 1] > 0.9
+    assert np.abs(found / wanted - 1).max() < 0.08
+
+
+def test_surveys_have_the_reliability_of_their_items() -> None:
+    """Cronbach's alpha near that of equal items with the loading, after cutting in five."""
+    cuts = np.array([-np.inf, *CUTS, np.inf])
+    share = np.diff(norm.cdf(cuts))
+    both = multivariate_normal(cov=[[1, LOADING**2], [LOADING**2, 1]])
+    inner = np.clip(cuts, -8, 8)
+    below = np.array([[both.cdf([x, y]) for y in inner] for x in inner])
+    joint = np.diff(np.diff(below, axis=0), axis=1)
+    score = np.arange(5) - np.arange(5) @ share
+    correlation = (score @ joint @ score) / (score**2 @ share)
+    expected = ITEMS * correlation / (1 + (ITEMS - 1) * correlation)
+    assert 0.75 < expected < 0.85
+    answers = small().tables["surveys"].astype({"response": float})
+    wide = answers.pivot(index="respondent_id", columns=["scale", "item"], values="response")
+    assert 0.02 < wide.isna().mean().mean() < 0.07
+    for scale in SCALES:
+        items = wide[scale].dropna()
+        total = items.sum(axis=1).var()
+        alpha = ITEMS / (ITEMS - 1) * (1 - items.var().sum() / total)
+        error = (1 - expected) * np.sqrt(2 * ITEMS / ((ITEMS - 1) * len(items)))
+        assert abs(alpha - expected) < 4 * error
+        assert 4 * error < 0.10
+    across = wide.T.groupby(level=0).mean().T.corr().iloc[0, 1]
+    assert abs(across) < 0.2
 
 
 def test_size_of_the_small_district() -> None:

@@ -1,183 +1,394 @@
-"""Expected outcomes against averages over many drawn ones, and confounding that is there."""
+"""Expected outcomes in closed form against averages over many draws of the same year."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from homevisit_eval.synthetic import VisitEffects, simulate
-from homevisit_eval.synthetic.draws import (
-    Draws,
-    beta_binomial_at_most,
-    beta_binomial_quantile,
-    negative_binomial_quantile,
-)
-from homevisit_eval.synthetic.outcomes import partial_quarters
+from homevisit_eval.synthetic import District, VisitEffects, simulate
+from homevisit_eval.synthetic.draws import Draws
+from homevisit_eval.synthetic.outcomes import Conduct, never, realize
+from homevisit_eval.synthetic.school_year import SchoolYear
 from homevisit_eval.synthetic.simulate import simulate_years
-from homevisit_eval.synthetic.student_years import truth_table
 from homevisit_eval.synthetic.students import student_ids
-from synthetic_districts import baseline_and_outcome, small, student_years, tiny
+from homevisit_eval.synthetic.truths import (
+    expected_of_rows,
+    standardized,
+    truth_table,
+    visit_truth_table,
+)
+from synthetic_districts import small, strong, tiny
 
-REPLICATIONS = 150
-LIMIT = 4.5  # Monte Carlo standard errors; 24 comparisons of a fixed seed
-NAMES = (
-    "attendance_rate", "any_incident", "incidents", "chronic_absence", "math_score_std",
+REPLICATIONS = 250
+LIMIT = 4.0  # Monte Carlo standard errors, of fixed seeds
+CLOSED = (
+    "attendance_rate", "any_incident", "incidents", "any_serious_incident", "math_score_std",
     "reading_score_std",
 )  # fmt: skip
+NO_VISITS = {"highest": 0.0, "during": (0.0, 0.0), "during_incident": 0.0, "during_absence": 0.0}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Expected outcomes of n student-years, and realized ones of every replication: (r, n)."""
+
+    expected: dict[str, np.ndarray]
+    realized: dict[str, np.ndarray]
 
 
 @cache
-def redrawn() -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Return the truth of 2015, and each outcome's replications: shape (replications, n)."""
-    district = tiny()
-    drawn: dict[str, list[np.ndarray]] = {}
-    for replication in range(REPLICATIONS):
-        draws = Draws(5, redraw_from=2015, replication=replication + 1)
+def drawn() -> Drawn:
+    """Draw the second year of the strong district again and again: visits before it stay."""
+    district, tables = strong(), []
+    for replication in range(1, REPLICATIONS + 1):
+        draws = Draws(5, redraw_from=2015, replication=replication, keep_first_summer=True)
         _, students, years = simulate_years(district, draws)
-        truth = truth_table(district, years, student_ids(len(students)))
-        if not replication:
-            first = truth
-        keep = np.isin(years[1].roll.grade, district.truth_grades)
-        days = years[1].roll.days
-        for suffix, conduct in (("y1", years[1].if_visited), ("y0", years[1].if_unvisited)):
-            chronic = conduct.days_absent * 10 > days
-            drawn.setdefault(f"chronic_absence_{suffix}", []).append(chronic[keep])
-            for name in NAMES:
-                if name != "chronic_absence":
-                    column = f"{name}_{suffix}"
-                    drawn.setdefault(column, []).append(truth[column].to_numpy())
-        same = ["student_id", "visited_before_year", "attendance_rate_m0", "incidents_m1"]
-        assert truth[same].equals(first[same]), "what comes before the year must stay"
-    return first, {name: np.array(values, dtype=float) for name, values in drawn.items()}
+        ids = student_ids(len(students))
+        tables.append(truth_table(district, years, ids, draws, outcomes=CLOSED))
+    same = ["student_id", "visited_before_year", "attendance_rate_m1", "incidents_m0"]
+    assert all(table[same].equals(tables[0][same]) for table in tables), "the year before stays"
+    names = [f"{name}_{regime}" for name in CLOSED for regime in ("m1", "m0", "y1", "y0")]
+    values = {name: np.array([table[name] for table in tables], dtype=float) for name in names}
+    return Drawn(
+        {name: values[name] for name in names if name[-2] == "m"},
+        {name: values[name] for name in names if name[-2] == "y"},
+    )
+
+
+def assert_right_on_average(off: np.ndarray) -> None:
+    """Check that deviations (replications, students) average to zero, student by student, too."""
+    each = np.nanmean(off, axis=1)
+    assert abs(each.mean()) < LIMIT * each.std(ddof=1) / np.sqrt(len(each))
+    spread = off.std(axis=0, ddof=1) / np.sqrt(len(off))
+    z = off.mean(axis=0)[spread > 0] / spread[spread > 0]
+    assert len(z) > 100
+    assert 0.7 < np.mean(np.minimum(z**2, 16)) < 1.35
 
 
 @pytest.mark.parametrize("regime", ["1", "0"])
-@pytest.mark.parametrize("name", NAMES[:4])
-def test_expected_outcomes_are_the_averages_of_drawn_ones(name: str, regime: str) -> None:
-    truth, drawn = redrawn()
-    values = drawn[f"{name}_y{regime}"]
-    expected = truth[f"{name}_m{regime}"].to_numpy()
-    each = values.mean(axis=1)
+@pytest.mark.parametrize("name", CLOSED)
+def test_expected_outcomes_are_averages_of_realized_ones(name: str, regime: str) -> None:
+    realized = drawn().realized[f"{name}_y{regime}"]
+    expected = drawn().expected[f"{name}_m{regime}"]
+    known = ~np.isnan(expected[0])
+    assert known.any()
+    frequent = realized.var(axis=0) > 0.03 * (name == "any_serious_incident")
+    assert_right_on_average((realized - expected)[:, known & frequent])
+    average = realized.mean(axis=0)[known]
+    least = 0.75 if name == "any_serious_incident" else 0.9
+    assert np.corrcoef(average, expected.mean(axis=0)[known])[0, 1] > least
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_expected_effects_are_averages_of_realized_ones(name: str) -> None:
+    effect = drawn().realized[f"{name}_y1"] - drawn().realized[f"{name}_y0"]
+    expected = drawn().expected[f"{name}_m1"] - drawn().expected[f"{name}_m0"]
+    known = ~np.isnan(expected[0])
+    each = (effect - expected)[:, known].mean(axis=1)
     error = each.std(ddof=1) / np.sqrt(len(each))
-    assert abs(each.mean() - expected.mean()) < LIMIT * error
-    # student by student: z scores with mean square one, unless expectations were those of others
-    spread = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    known = spread > 0
-    z = (values.mean(axis=0) - expected)[known] / spread[known]
-    assert 0.7 < np.mean(np.minimum(z**2, 25)) < 1.5
-    assert np.corrcoef(values.mean(axis=0), expected)[0, 1] > 0.75
+    assert abs(each.mean()) < LIMIT * error
+    assert error < 0.04 * abs(expected[:, known].mean()), "the comparison can tell little"
 
 
-@pytest.mark.parametrize("name", NAMES[4:])
-def test_expected_effects_on_scores_are_those_of_drawn_ones(name: str) -> None:
-    truth, drawn = redrawn()
-    effect = (truth[f"{name}_m1"] - truth[f"{name}_m0"]).mean()
-    obtained = np.nanmean(drawn[f"{name}_y1"] - drawn[f"{name}_y0"])
-    assert obtained == pytest.approx(effect, rel=0.05)
-    tested = truth["math_score_std_m1"].notna().to_numpy()
-    average = drawn[f"{name}_y0"].mean(axis=0)[tested]
-    assert np.corrcoef(average, truth[f"{name}_m0"][tested])[0, 1] > 0.98
-    assert average.mean() == pytest.approx(truth[f"{name}_m0"][tested].mean(), abs=0.03)
+# -- each term of the closed forms is needed ------------------------------------------------
 
 
-def test_both_regimes_share_their_random_numbers() -> None:
-    truth = small().truth
+def lived(district: District, replication: int = 1) -> SchoolYear:
+    draws = Draws(5, redraw_from=2015, replication=replication, keep_first_summer=True)
+    return simulate_years(district, draws)[2][1]
+
+
+def everyone(district: District, year: SchoolYear) -> dict[str, dict[str, np.ndarray]]:
+    return expected_of_rows(district, year, np.arange(len(year.roll.student)))
+
+
+@pytest.mark.parametrize(
+    ("term", "names"),
+    [
+        ("during", ("attendance_rate", "incidents", "any_incident", "math_score_std")),
+        ("during_incident", ("incidents",)),
+        ("during_absence", ("attendance_rate",)),
+    ],
+)
+def test_every_reason_for_a_visit_during_the_year_counts(term: str, names: tuple[str, ...]) -> None:
+    """Without one of them, what is expected differs by more than the comparisons above allow."""
+    district, year = strong(), lived(strong())
+    rules = replace(district.selection, **{term: NO_VISITS[term]})
+    without = everyone(replace(district, selection=rules), year)["0"]
+    grades = np.isin(year.roll.grade, district.truth_grades)
+    for name in names:
+        effect = drawn().realized[f"{name}_y1"] - drawn().realized[f"{name}_y0"]
+        error = np.nanmean(effect, axis=1).std(ddof=1) / np.sqrt(REPLICATIONS)
+        gap = (everyone(district, year)["0"][name] - without[name])[grades].mean()
+        assert abs(gap) > LIMIT * error, name
+
+
+def test_a_visit_that_follows_an_incident_cannot_prevent_all_incidents() -> None:
+    district, year = strong(), lived(strong())
+    rules = replace(district.selection, during=(0.0, 0.0), during_absence=0.0)
+    expected = everyone(replace(district, selection=rules), year)
+    none = everyone(replace(district, selection=replace(rules, during_incident=0.0)), year)
+    for name, same in (("any_incident", True), ("incidents", False), ("attendance_rate", False)):
+        assert np.allclose(expected["0"][name], none["0"][name], rtol=0, atol=1e-12) == same
+
+
+def test_expected_outcomes_without_any_program_are_those_of_a_district_without_visits() -> None:
+    """The third regime: no visit before, during or in an earlier year, to nobody of a class."""
+    district = strong()
+    nobody = replace(district, selection=replace(district.selection, **NO_VISITS))
+    expected = everyone(district, lived(district))["n"]
+    both = everyone(district, lived(district))
+    worlds = [lived(nobody, replication) for replication in range(1, 101)]
+    realized = {
+        "attendance_rate": [1 - w.conduct.days_absent / w.roll.days for w in worlds],
+        "incidents": [w.conduct.incidents for w in worlds],
+        "any_incident": [w.conduct.incidents > 0 for w in worlds],
+        "math_score_std": [w.conduct.math for w in worlds],
+        "reading_score_std": [w.conduct.reading for w in worlds],
+    }
+    for name, values in realized.items():
+        each = np.array(values, dtype=float) - expected[name]
+        assert_right_on_average(each)
+        error = each.mean(axis=1).std(ddof=1) / np.sqrt(len(worlds))
+        assert abs((both["0"][name] - expected[name]).mean()) > LIMIT * error, name
+    again = everyone(nobody, worlds[0])
+    for name, values in expected.items():
+        np.testing.assert_allclose(again["0"][name], values, rtol=1e-12)
+
+
+def test_the_truth_table_holds_the_third_regime_only_where_classmates_matter() -> None:
+    table = simulate(strong(), 5, tables=(), outcomes=("attendance_rate", "math_score_std")).truth
+    assert {"attendance_rate_mn", "math_score_std_mn"} <= set(table)
+    assert (table["attendance_rate_mn"] <= table["attendance_rate_m0"]).all()
+    alone = simulate(tiny(), 5, tables=(), outcomes=("attendance_rate",)).truth
+    assert [name[-2:] for name in alone.columns[3:]] == ["m1", "m0", "y1", "y0"]
+
+
+def test_chronic_absence_is_expected_near_its_average() -> None:
+    district, shares, expected = strong(), [], None
+    for replication in range(1, 61):
+        year = lived(district, replication)
+        absent = {"1": year.if_visited, "0": year.if_unvisited}
+        shares.append(
+            [(a.days_absent * 10 > year.roll.days).astype(float) for a in absent.values()]
+        )
+    table = simulate(district, 5, tables=(), outcomes=("chronic_absence",)).truth
+    grades = np.isin(year.roll.grade, district.truth_grades)
+    for at, regime in enumerate(("1", "0")):
+        average = np.mean([share[at][grades] for share in shares], axis=0)
+        expected = table[f"chronic_absence_m{regime}"].to_numpy()
+        noise = expected * (1 - expected) / 32 + average * (1 - average) / 60
+        z2 = (average - expected)[noise > 0.001] ** 2 / noise[noise > 0.001]
+        assert 0.7 < z2.mean() < 1.3
+        assert abs((average - expected).mean()) < LIMIT * np.sqrt(noise.sum()) / len(noise)
+    assert ((expected * 32) % 1 == 0).all()
+
+
+# -- what all regimes share -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [strong, tiny])
+def test_no_visit_does_harm_to_any_student(make) -> None:
+    truth = simulate(make(), 3, tables=()).truth
     assert (truth["incidents_y1"] <= truth["incidents_y0"]).all()
     assert (truth["attendance_rate_y1"] >= truth["attendance_rate_y0"]).all()
+    for name in ("any_incident", "incidents", "any_serious_incident"):
+        assert (truth[f"{name}_m1"] <= truth[f"{name}_m0"]).all()
+    assert (truth["attendance_rate_m1"] >= truth["attendance_rate_m0"]).all()
 
 
 def test_what_is_observed_is_the_realized_outcome_of_the_regime_that_happened() -> None:
     simulation = small()
     joined = simulation.truth.merge(simulation.student_years, on=["student_id", "school_year"])
+    assert len(joined) == len(simulation.truth)
+    assert (joined["visited_before_year_x"] == joined["visited_before_year_y"]).all()
     visited = joined["visited_before_year_x"] == 1
-    for name in ("attendance_rate", "any_incident", "incidents"):
+    for name in (*CLOSED[:4], "chronic_absence"):
         realized = np.where(visited, joined[f"{name}_y1"], joined[f"{name}_y0"])
+        other = np.where(visited, joined[f"{name}_y0"], joined[f"{name}_y1"])
         np.testing.assert_allclose(joined[name], realized, atol=1e-5)
-    tested = joined["math_score_std"].notna()
-    realized = np.where(visited, joined["math_score_std_y1"], joined["math_score_std_y0"])
-    rounding = 0.5 / 25  # half a point on a scale with an SD of at least 25 points
-    unlike = np.abs(joined["math_score_std"] - realized)[tested] > rounding
-    assert unlike.mean() < 0.01  # the ends of the scale
+        assert (np.abs(joined[name] - other) > 1e-3).mean() > 0.005
+    for name in CLOSED[4:]:
+        tested = joined[name].notna()
+        realized = np.where(visited, joined[f"{name}_y1"], joined[f"{name}_y0"])
+        rounding = 0.5 / 25  # half a point on a scale with an SD of at least 25 points
+        unlike = np.abs(joined[name] - realized)[tested] > rounding
+        assert unlike.mean() < 0.01  # the ends of the scale
 
 
-def test_effects_have_the_published_size() -> None:
-    visited = pd.concat(
-        [
-            truth[truth["visited_before_year"] == 1]
-            for truth in (simulate("small", seed, tables=()).truth for seed in range(1, 6))
-        ]
-    )
-    effect = {name: (visited[f"{name}_m1"] - visited[f"{name}_m0"]).mean() for name in NAMES}
-    assert -0.040 < effect["any_incident"] < -0.025
-    assert 0.0035 < effect["attendance_rate"] < 0.0060
-    assert 0.10 < effect["math_score_std"] < 0.14
-    assert 0.02 < effect["reading_score_std"] < 0.04
-    assert (visited["attendance_rate_m1"] - visited["attendance_rate_m0"]).std() > 0.001
-
-
-def test_without_effects_both_regimes_are_one() -> None:
+def test_without_effects_all_regimes_are_one() -> None:
     none = VisitEffects(attendance=0, incidents=0, math=0, math_grade=0, reading=0)
-    truth = simulate(replace(tiny(), effects=none), 3, tables=()).truth
-    for name in NAMES:
-        pd.testing.assert_series_equal(truth[f"{name}_m1"], truth[f"{name}_m0"], check_names=False)
+    truth = simulate(replace(strong(), effects=none), 3, tables=()).truth
+    for name in (*CLOSED, "chronic_absence"):
+        for kind in ("m", "y"):
+            one, zero = truth[f"{name}_{kind}1"], truth[f"{name}_{kind}0"]
+            pd.testing.assert_series_equal(one, zero, check_names=False)
 
 
-def test_visited_students_were_needier_before_the_visit() -> None:
-    joined = baseline_and_outcome(student_years(6))
-    groups = joined.groupby("visited_before_year")
-    spread = joined["attendance_rate_prior"].std()
-    gap = groups["attendance_rate_prior"].mean()
-    assert -0.8 < (gap[1] - gap[0]) / spread < -0.25
-    assert groups["any_incident_prior"].mean()[1] > 1.5 * groups["any_incident_prior"].mean()[0]
-    assert 0.05 < joined["visited_before_year"].mean() < 0.12
+def test_a_lasting_effect_needs_an_earlier_visit() -> None:
+    """Even where nothing of it fades."""
+    district = strong()
+    forever = replace(district, effects=replace(district.effects, lasting=1.0, classmates=0.0))
+    year = lived(forever)
+    seen = year.baseline.years_since_visit < 10
+    assert 0.1 < seen.mean() < 0.9
+    assert (year.process.lasting == seen).all()
+
+
+def test_expected_scores_are_put_on_the_scale_of_the_tested() -> None:
+    year = lived(strong())
+    rows = np.flatnonzero(year.roll.grade >= 3)
+    raw = everyone(strong(), year)["1"]["math_score_std"][rows]
+    values = standardized({"1": {"math_score_std": raw}}, year, rows)["1"]["math_score_std"]
+    for grade in (3, 4, 5):
+        tested = year.scores.tested[0] & (year.roll.grade == grade)
+        points = year.scores.scale_score[0, tested]
+        at = year.roll.grade[rows] == grade
+        expected = (740 + 28 * raw[at] - points.mean()) / points.std(ddof=1)
+        np.testing.assert_allclose(values[at], expected)
+
+
+# -- visits during the year -----------------------------------------------------------------
+
+
+def rest_of_year(year: SchoolYear, conduct: Conduct, rows: np.ndarray) -> pd.DataFrame:
+    """Return the outcomes of the days after the visits during the year, counted event by event."""
+    absences, incidents = year.chance.absences, year.chance.incidents
+    n, visit = len(year.roll.student), year.during.position
+    later = absences.position > visit[absences.row]
+    quarters = np.bincount(absences.row, absences.quarters * (conduct.absent & later), n)[rows]
+    later = incidents.position > visit[incidents.row]
+    count = np.bincount(incidents.row[conduct.involved & later], minlength=n)[rows]
+    after = year.roll.days[rows] - 1 - year.during.day[rows]
+    return pd.DataFrame(
+        {
+            "attendance_rate": 1 - quarters / 4 / after,
+            "any_incident": (count > 0).astype(float),
+            "incidents": count.astype(float),
+        }
+    )
+
+
+def history(year: SchoolYear, rows: np.ndarray) -> pd.DataFrame:
+    """Return what happened before the visits during the year."""
+    absences, incidents = year.chance.absences, year.chance.incidents
+    n, visit = len(year.roll.student), year.during.position
+    missed = year.conduct.absent & absences.full & (absences.position < visit[absences.row])
+    involved = year.conduct.involved & (incidents.position < visit[incidents.row])
+    share = np.bincount(absences.row[missed], minlength=n) / np.maximum(year.during.day, 1)
+    count = np.bincount(incidents.row[involved], minlength=n)
+    return pd.DataFrame({"absent_before": share[rows], "incidents_before": count[rows]})
+
+
+@cache
+def visits() -> pd.DataFrame:
+    """Return visits during the year of many strong districts: expected, realized, history."""
+    district, frames = strong(), []
+    for seed in range(1, 141):
+        _, students, years = simulate_years(district, Draws(seed))
+        year, ids = years[1], student_ids(len(students))
+        asked = year.during.visited & ~year.summer.visited
+        rows = np.flatnonzero(asked & np.isin(year.roll.grade, district.truth_grades))
+        table = visit_truth_table(district, years, ids)
+        assert list(table["student_id"]) == list(ids[year.roll.student[rows]])
+        unvisited = realize(year.process, year.chance, never(len(year.roll.student)))
+        worlds = {"y1": year.conduct, "y0": unvisited}
+        realized = [rest_of_year(year, c, rows).add_suffix(f"_{s}") for s, c in worlds.items()]
+        frames.append(pd.concat([table, *realized, history(year, rows)], axis=1))
+    return pd.concat(frames, ignore_index=True)
+
+
+CLASSES = {
+    "everyone": lambda rows: rows["days_after"] > 0,
+    "no incident before": lambda rows: rows["incidents_before"] == 0,
+    "incidents before": lambda rows: rows["incidents_before"] > 0,
+    "low absence before": lambda rows: rows["absent_before"] <= rows["absent_before"].median(),
+    "high absence before": lambda rows: rows["absent_before"] > rows["absent_before"].median(),
+    "early visit": lambda rows: rows["days_after"] > 90,
+    "late visit": lambda rows: rows["days_after"] <= 90,
+}
+
+
+@pytest.mark.parametrize("which", CLASSES)
+@pytest.mark.parametrize("name", ["attendance_rate", "any_incident", "incidents"])
+def test_the_rest_of_the_year_is_expected_given_its_beginning(name: str, which: str) -> None:
+    rows = visits()[CLASSES[which](visits())]
+    assert len(rows) > 900
+    for regime in ("1", "0"):
+        off = rows[f"{name}_y{regime}"] - rows[f"{name}_m{regime}"]
+        assert abs(off.mean()) < LIMIT * off.std() / np.sqrt(len(off))
+    effect = rows[f"{name}_m1"] - rows[f"{name}_m0"]
+    off = rows[f"{name}_y1"] - rows[f"{name}_y0"] - effect
+    error = off.std() / np.sqrt(len(off))
+    assert abs(off.mean()) < LIMIT * error
+    assert abs(effect.mean()) > 8 * error
+
+
+def test_incidents_before_the_visit_announce_more_after_it() -> None:
+    """Expectations that ignored the student's own past would be far off in the classes above."""
+    rows = visits()
+    later = rows.groupby(rows["incidents_before"] > 0)["incidents_m0"].mean()
+    assert later[True] > 1.5 * later[False]
+
+
+def test_visits_are_those_of_the_table_and_their_outcomes_of_the_extracts() -> None:
+    """From the tables that a district delivers: days after the date of the visit."""
+    made = simulate(strong(), 9, tables=("visits", "absences", "incidents"), outcomes=())
+    truth = made.visit_truth
+    done = made.tables["visits"].query("completed == 1 and program in ('FEP', 'FEC')")
+    year = made.student_years.query("school_year == 2015")
+    first = year[["student_id", "first_instructional_day", "visited_before_year", "grade"]]
+    done = done.merge(first, on="student_id").query("date >= first_instructional_day")
+    done = done.query("visited_before_year == 0 and grade >= 1")
+    key = ["student_id", "date"]
+    found = truth[key].sort_values(key).to_numpy()
+    np.testing.assert_array_equal(found, done[key].sort_values(key).to_numpy())
+    later = made.tables["absences"].merge(truth, on="student_id", suffixes=("", "_visit"))
+    later = later.query("date > date_visit and school_year == 2015")
+    weight = later["category"].map({"tardy": 0.0, "partial": np.nan}).fillna(later["fraction"])
+    weight = weight.where(weight.notna(), 1.0)
+    absent = weight.groupby(later["student_id"]).sum().reindex(truth["student_id"], fill_value=0)
+    rate = 1 - absent.to_numpy() / truth["days_after"].to_numpy()
+    assert rate.mean() == pytest.approx(truth["attendance_rate_m1"].mean(), abs=0.02)
+    assert np.corrcoef(rate, truth["attendance_rate_m1"])[0, 1] > 0.8
+
+
+def test_comparing_whole_years_of_students_visited_during_them_is_badly_wrong() -> None:
+    """Visits follow incidents and absences, so visited students look as if visits did harm."""
+    gaps = []
+    for seed in range(1, 9):
+        made = simulate("small", seed, tables=("visits",), outcomes=())
+        visited = made.visit_truth[["student_id", "school_year"]].assign(during=1)
+        years = made.student_years.merge(visited, on=["student_id", "school_year"], how="left")
+        taking_part = years.groupby(["school_year", "school_id"])["during"].transform("sum") > 0
+        rows = years[taking_part & years["grade"].between(1, 5) & (years["school_year"] > 2014)]
+        rows = rows[rows["visited_before_year"] == 0].fillna({"during": 0})
+        means = rows.groupby("during")[["attendance_rate", "any_incident"]].mean()
+        truth = made.visit_truth
+        effect = {n: (truth[f"{n}_m1"] - truth[f"{n}_m0"]).mean() for n in means}
+        gaps.append([*(means.loc[1] - means.loc[0]), *effect.values()])
+    attendance, incident, true_attendance, true_incident = np.mean(gaps, axis=0)
+    assert true_attendance > 0 > true_incident
+    assert attendance < 0
+    assert incident > 0.03
+
+
+# -- confounding that is there --------------------------------------------------------------
 
 
 def test_the_naive_difference_is_biased() -> None:
     bias = {"attendance_rate": [], "any_incident": []}
     for seed in range(1, 9):
-        truth = simulate("small", seed, tables=()).truth
+        truth = simulate("small", seed, tables=(), outcomes=tuple(bias)).truth
         visited = truth[truth["visited_before_year"] == 1]
         others = truth[truth["visited_before_year"] == 0]
         for name, values in bias.items():
             values.append(visited[f"{name}_m0"].mean() - others[f"{name}_m0"].mean())
+    for name, values in bias.items():
+        assert abs(np.mean(values)) > 5 * np.std(values, ddof=1) / np.sqrt(len(values)), name
     assert np.mean(bias["attendance_rate"]) < -0.006
     assert np.mean(bias["any_incident"]) > 0.015
-
-
-def test_nobody_is_sure_to_be_visited() -> None:
-    joined = baseline_and_outcome(student_years(6))
-    needy = (joined["attendance_rate_prior"] < 0.85) & (joined["any_incident_prior"] == 1)
-    assert joined.loc[needy, "visited_before_year"].mean() < 0.6
-
-
-def test_beta_binomial_numbers() -> None:
-    from scipy.stats import betabinom
-
-    mean, trials, precision = np.array([0.05, 0.3]), np.array([176, 12]), 40.0
-    a, b = mean * precision, (1 - mean) * precision
-    at_most = beta_binomial_at_most(11, trials, mean, precision)
-    for k in (0, 3, 11):
-        np.testing.assert_allclose(at_most[k], betabinom.cdf(k, trials, a, b), rtol=1e-9)
-    for uniform in (0.001, 0.4, 0.95, 0.999):
-        drawn = beta_binomial_quantile(np.full(2, uniform), trials, mean, precision)
-        np.testing.assert_array_equal(drawn, betabinom.ppf(uniform, trials, a, b))
-
-
-def test_negative_binomial_numbers() -> None:
-    from scipy.stats import nbinom
-
-    mean, shape = np.array([0.1, 2.5]), 2.0
-    for uniform in (0.05, 0.5, 0.99, 0.9999):
-        drawn = negative_binomial_quantile(np.full(2, uniform), mean, shape)
-        np.testing.assert_array_equal(drawn, nbinom.ppf(uniform, shape, shape / (shape + mean)))
-
-
-def test_partial_days() -> None:
-    chance = partial_quarters(0.3)
-    np.testing.assert_allclose(chance.sum(axis=1), 1)
-    np.testing.assert_allclose(chance @ np.arange(13), 0.3 * 2 * np.arange(5))
-    assert chance[1, 1] == pytest.approx(0.1)

@@ -16,6 +16,8 @@ __all__ = [
     "normal",
 ]
 
+MOST = 60  # of a count
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -119,6 +121,8 @@ def normal(stream: np.random.Generator, size: int | tuple[int, ...]) -> Floats:
 def negative_binomial_quantile(uniform: Floats, mean: Floats, shape: float) -> Integers:
     """Return the smallest k whose negative binomial distribution function reaches `uniform`.
 
+    Never more than 60.
+
     Parameters
     ----------
     uniform, mean
@@ -132,7 +136,7 @@ def negative_binomial_quantile(uniform: Floats, mean: Floats, shape: float) -> I
     rows = np.flatnonzero(uniform > mass)
     u, r, p = uniform[rows], ratio[rows], mass[rows]
     below, k = p.copy(), 0
-    while rows.size and k < 60:
+    while rows.size and k < MOST:
         p = p * (shape + k) / (k + 1) * r
         below, k = below + p, k + 1
         result[rows] = k

@@ -43,11 +43,13 @@ def follow_up_truth(district: District, seed: int, *, replications: int = 20) ->
     Raises
     ------
     DesignError
-        If `replications` is less than 1.
+        If `replications` is less than 1, or no year follows one of ``truth_years``.
     """
     if replications < 1:
         raise DesignError(f"replications must be 1 or greater; it is {replications}.")
     years = [year for year in district.truth_years if year < district.school_years[-1]]
+    if not years:
+        raise DesignError("a truth of later years needs a later school year in the district.")
     parts = [_after(district, seed, year, replications) for year in years]
     return pd.concat([rows for part in parts for rows in part], ignore_index=True)
 

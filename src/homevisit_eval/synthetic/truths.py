@@ -30,6 +30,7 @@ SCORES = ("math_score_std", "reading_score_std")
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
 
 
 def truth_table(
@@ -80,7 +81,8 @@ def _truth(
         one, zero = _chronic_absence(district, lived, rows, draws)
         columns |= {"chronic_absence_m1": one, "chronic_absence_m0": zero}
     for regime, conduct in (("1", lived.if_visited), ("0", lived.if_unvisited)):
-        realized = _realized(district, lived, conduct, draws)
+        as_lived = lived.summer.visited == (regime == "1")
+        realized = _realized(district, lived, conduct, as_lived, draws)
         for name, values in standardized({regime: realized}, lived)[regime].items():
             columns[f"{name}_y{regime}"] = values[rows]
     table = {
@@ -129,11 +131,17 @@ def standardized(
 
 
 def _realized(
-    district: District, lived: SchoolYear, conduct: Conduct, draws: Draws
+    district: District, lived: SchoolYear, conduct: Conduct, as_lived: Booleans, draws: Draws
 ) -> dict[str, Floats]:
+    """Return realized outcomes; `as_lived` says whose conduct is what did happen.
+
+    Students share incidents, so that what an incident was depends on visits to others.
+    """
     roll, absent = lived.roll, conduct.days_absent
     events = incident_events(district, roll, lived.chance.incidents, conduct.involved, draws)
-    serious = np.bincount(events.row, events.serious, len(roll.student)) > 0
+    kinds = (lived.events, events)
+    happened, other = (np.bincount(e.row, e.serious, len(roll.student)) > 0 for e in kinds)
+    serious = np.where(as_lived, happened, other)
     return {
         "attendance_rate": 1 - absent / roll.days,
         "chronic_absence": (absent * 10 > roll.days).astype(np.float64),
