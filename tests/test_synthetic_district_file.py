@@ -52,7 +52,7 @@ FAULTS = {
     5: "school_years[1] must be a whole number; it is '2015'.",
     6: "survey_share must be between 0 and 1; it is 1.5.",
     8: "schools.students must be a whole number; it is 3.5.",
-    9: "schools.size_sd must not be negative: it is an SD; it is -1.",
+    9: "schools.size_sd must be at least 0; it is -1.",
     10: "schools.program_share[2] must be between 0 and 1; it is 1.5.",
     11: "schools.elemental is not a parameter. Did you mean 'elementary'? Allowed: early, ",
     13: "attendance.trait must be a finite number; it is nan.",
@@ -141,6 +141,47 @@ def test_a_list_by_grade_has_a_value_for_each_grade() -> None:
     text = 'format = 1\npreset = "small"\n[attendance]\nby_grade = [0.1, 0.2]\n'
     count = len(preset("small").attendance.by_grade)
     assert faults(text) == {4: f"attendance.by_grade must hold {count} values; it holds 2."}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[attendance]\nprecision = 0.0",
+        "[attendance]\ntrait = -1.0",
+        "[attendance]\nby_weekday = [1.0, 1.0, 1.0]",
+        "[attendance]\nby_month = [1.0, 1.0]",
+        "[attendance]\npartial = 1.5",
+        "[discipline]\nshape = -1.0",
+        "[discipline]\njoint = 7.0",
+        "[achievement]\nmissing = 3.0",
+        "[selection]\nhighest = 1.7",
+        "[selection]\nearly_childhood = 9.0",
+        "[effects]\nlasting = 2.0",
+        "[effects]\nclassmates = -1.0",
+        "[hidden]\nlasting = 2.0",
+        "[families]\nboys = 4.0",
+        "[mobility]\nleave = 3.0",
+        "[mobility]\nleave_during = 0.6\ntransfer_during = 0.6",
+        "[schools]\nstudents = -5",
+        "[schools]\nelementary_lowest = [9]",
+        "truth_years = []",
+        "truth_years = [2017, 2015]",
+        "truth_years = [2001]",
+        "truth_grades = [40]",
+        'name = ""',
+    ],
+)
+def test_what_no_district_can_be_is_refused(line: str) -> None:
+    with pytest.raises(DesignError):
+        parse_district(f'format = 1\npreset = "small"\n{line}\n')
+
+
+def test_a_value_made_in_python_has_the_limits_of_one_from_a_file() -> None:
+    small = preset("small")
+    with pytest.raises(DesignError, match=r"Discipline\.shape must be above 0"):
+        replace(small.discipline, shape=0.0)
+    with pytest.raises(DesignError, match="in their order"):
+        replace(small, truth_years=(2017, 2015))
 
 
 def test_what_does_not_fit_together_is_said() -> None:

@@ -232,7 +232,7 @@ def test_programs_are_likelier_where_more_are_at_risk() -> None:
         gaps.append(share[inside].mean() - share[~inside].mean())
         early.append(share[ec].mean() - share[pre_k & ~ec].mean())
         assert not ec[~pre_k].any()
-        assert ec.sum() == round(0.5 * pre_k.sum())
+        assert ec.sum() == round(preset("dcps").schools.early_childhood_share * pre_k.sum())
     assert np.mean(gaps) > 0.10
     assert np.mean(early) > 0.10
 

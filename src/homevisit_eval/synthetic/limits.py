@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
@@ -16,9 +17,11 @@ def at_least(low: float, *, above: bool = False) -> AfterValidator:
     """Return the rule that a value is `low` or more, or with `above` more than `low`."""
 
     def rule(value: float) -> float:
-        if not (value > low if above else value >= low) or value == float("inf"):
-            words = "above" if above else "at least"
-            raise DesignError(f"must be {words} {low:g} and finite; it is {value:g}.")
+        if not math.isfinite(value):
+            raise DesignError(f"must be a finite number; it is {value}.")
+        if not (value > low if above else value >= low):
+            words = f"above {low:g}" if above else f"at least {low:g}"
+            raise DesignError(f"must be {words}; it is {value:g}.")
         return value
 
     return AfterValidator(rule)

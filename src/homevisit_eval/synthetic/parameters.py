@@ -389,8 +389,6 @@ program_schools
         years = self.school_years
         if not years or years != tuple(range(years[0], years[0] + len(years))):
             raise DesignError("school_years must be consecutive, for example 2014 to 2017.")
-        if list(self.truth_years) != sorted(set(self.truth_years) & set(years)):
-            raise DesignError("truth_years must be some of school_years, in their order.")
         self.schools.rows(years)
         rules = self.selection
         if len(rules.during) < len(years):
@@ -402,3 +400,7 @@ program_schools
         mix = self.schools
         if min(mix.early, mix.k8, mix.middle, mix.elementary - 1) < 0:
             raise DesignError("a district needs at least one elementary school.")
+        if list(self.truth_years) != sorted(set(self.truth_years)):
+            raise DesignError("truth_years must be in their order, each once.")
+        if not set(self.truth_years) & set(years):
+            raise DesignError("truth_years must hold one of school_years.")
