@@ -20,11 +20,9 @@ from synthetic_districts import shrunken, strong
 KEY = ["student_id", "school_year"]
 CASES: dict[str, tuple[Callable[[], District], int, int]] = {
     "small": (lambda: shrunken("small"), 1, 0),
-    "small, another seed": (lambda: shrunken("small"), 22, 0),
     "small, a replication": (lambda: shrunken("small"), 3, 2),
     "dcps": (lambda: shrunken("dcps"), 4, 0),
     "state": (lambda: shrunken("state"), 5, 1),
-    "spillover": (lambda: shrunken("spillover"), 6, 0),
     "many moves and visits": (strong, 7, 0),
 }
 
