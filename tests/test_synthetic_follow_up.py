@@ -150,8 +150,8 @@ def chosen() -> District:
 
 @pytest.fixture(scope="module")
 def both() -> pd.DataFrame:
-    truth = follow_up_truth(chosen(), SEED, replications=60)
-    joined = truth.merge(brute_force(60), on=["student_id", "follow_up"], how="outer")
+    truth = follow_up_truth(chosen(), SEED, replications=40)
+    joined = truth.merge(brute_force(40), on=["student_id", "follow_up"], how="outer")
     assert len(joined) == len(truth)
     return joined
 

@@ -20,11 +20,9 @@ from synthetic_districts import shrunken, strong
 KEY = ["student_id", "school_year"]
 CASES: dict[str, tuple[Callable[[], District], int, int]] = {
     "small": (lambda: shrunken("small"), 1, 0),
-    "small, another seed": (lambda: shrunken("small"), 22, 0),
     "small, a replication": (lambda: shrunken("small"), 3, 2),
     "dcps": (lambda: shrunken("dcps"), 4, 0),
     "state": (lambda: shrunken("state"), 5, 1),
-    "spillover": (lambda: shrunken("spillover"), 6, 0),
     "many moves and visits": (strong, 7, 0),
 }
 
@@ -60,7 +58,7 @@ def test_every_measure_is_that_of_the_panel_made_from_the_files(case: str) -> No
         )
         assert one.equals(other.astype(one.dtype)), name
         if name not in ("homeless", "chronic_truancy"):
-            assert measured[name].nunique() > 1, name
+            assert len(measured[name].unique()) > 1, name
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -118,10 +116,8 @@ SECOND_YEAR = pd.Timestamp("2014-07-01")
 
 def of_years(table: pd.DataFrame, *, before: bool) -> pd.DataFrame:
     """Return rows before the first truth year, or from its summer on, without numbering."""
-    if "school_year" in table:
-        early = table["school_year"] < 2015
-    else:
-        early = table["date"] < SECOND_YEAR
+    dated = "school_year" not in table
+    early = table["date"] < SECOND_YEAR if dated else table["school_year"] < 2015
     rows = table[early if before else ~early]
     return rows.reset_index(drop=True)
 
@@ -141,7 +137,7 @@ def test_a_replication_keeps_the_past_and_draws_the_rest_anew(name: str) -> None
     for first, second in ((zero, one), (one, two)):
         rest = [of_years(table, before=False)[key].drop_duplicates() for table in (first, second)]
         assert not rest[0].equals(rest[1])
-        assert len(pd.merge(*rest, on=key)) < 0.5 * len(rest[0])
+        assert len(rest[0].merge(rest[1], on=key)) < 0.5 * len(rest[0])
 
 
 def test_a_replication_redraws_measures_from_the_first_truth_year_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields, replace
 from functools import cache
 
@@ -241,7 +242,7 @@ def test_every_class_has_one_teacher_of_its_school_and_grade(name: str) -> None:
 
 def test_staff_stay_leave_and_move() -> None:
     lived = simulate_years(preset("small"), Draws(1))[2]
-    for before, after in zip(lived, lived[1:], strict=False):
+    for before, after in itertools.pairwise(lived):
         both = np.isin(before.staff.person, after.staff.person)
         assert 0.75 < both.mean() < 0.95
         now = pd.Series(after.staff.cell, index=after.staff.person)

@@ -23,7 +23,7 @@ from homevisit_eval.synthetic.truths import (
 )
 from synthetic_districts import small, strong, tiny
 
-REPLICATIONS = 250
+REPLICATIONS = 200
 LIMIT = 4.0  # Monte Carlo standard errors, of fixed seeds
 CLOSED = (
     "attendance_rate", "any_incident", "incidents", "any_serious_incident", "math_score_std",
@@ -125,6 +125,69 @@ def test_every_reason_for_a_visit_during_the_year_counts(term: str, names: tuple
         error = np.nanmean(effect, axis=1).std(ddof=1) / np.sqrt(REPLICATIONS)
         gap = (everyone(district, year)["0"][name] - without[name])[grades].mean()
         assert abs(gap) > LIMIT * error, name
+
+
+@pytest.mark.parametrize(
+    ("reason", "names"),
+    [
+        ({"during": (1.0, 1.0)}, ("attendance_rate", "incidents", "math_score_std")),
+        ({"during_incident": 1.0}, ("incidents", "attendance_rate", "math_score_std")),
+        ({"during_absence": 1.0}, ("attendance_rate", "incidents", "math_score_std")),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_visits_during_the_year_change_is_expected_for_each_reason_alone(
+    reason: dict[str, object], names: tuple[str, ...]
+) -> None:
+    """Beside the same draws of the year without any visit during it, which leaves little noise."""
+    district = strong()
+    alone = NO_VISITS | {"highest": district.selection.highest} | reason
+    alone["during"] = (0.0, alone["during"][1])  # the year before is the same for all
+    district = replace(district, selection=replace(district.selection, **alone))
+    quiet = replace(district, selection=replace(district.selection, **NO_VISITS | {"highest": 0.6}))
+    gains = {name: [] for name in names}
+    for replication in range(1, 121):
+        year = lived(district, replication)
+        without = realize(year.process, year.chance, never(len(year.roll.student)))
+        for name in names:
+            gains[name].append(
+                (measure(year, name, year.if_unvisited) - measure(year, name, without)).mean()
+            )
+    for name, values in gains.items():
+        expected = everyone(district, year)["0"][name] - everyone(quiet, year)["0"][name]
+        error = np.std(values, ddof=1) / np.sqrt(len(values))
+        assert abs(np.mean(values) - expected.mean()) < LIMIT * error, name
+        assert error < 0.10 * abs(expected.mean()), name
+
+
+def test_scores_rise_with_the_days_left_after_a_visit() -> None:
+    """If every possible round leads to a visit: exactly, by counting days in the calendar."""
+    district, year = strong(), lived(strong())
+    sure = NO_VISITS | {"during": (1.0, 1.0)}
+    sure = replace(district, selection=replace(district.selection, **sure))
+    none = replace(district, selection=replace(district.selection, **NO_VISITS))
+    gain = everyone(sure, year)["0"]["math_score_std"] - everyone(none, year)["0"]["math_score_std"]
+    roll, rounds, process = year.roll, year.rounds, year.process
+    assert (gain > 0).sum() > 100
+    for row in range(len(gain)):
+        open_days = year.calendar.instructional[roll.school[row]]
+        later = [
+            open_days[at + 1 : roll.stop[row] + 1].sum()
+            for at, possible in zip(rounds.position[row], rounds.open[row], strict=True)
+            if possible and rounds.program[row] in (1, 2)
+        ]
+        left = sum(later) / len(rounds.day[row]) / max(roll.days[row], 1)
+        expected = process.math_effect[row] * (1 - process.lasting[row]) * left
+        assert gain[row] == pytest.approx(expected, abs=1e-12)
+
+
+def measure(year: SchoolYear, name: str, conduct: Conduct) -> np.ndarray:
+    values = {
+        "attendance_rate": 1 - conduct.days_absent / year.roll.days,
+        "incidents": conduct.incidents.astype(float),
+        "math_score_std": conduct.math,
+    }
+    return values[name]
 
 
 def test_a_visit_that_follows_an_incident_cannot_prevent_all_incidents() -> None:
