@@ -104,7 +104,7 @@ class Performance:
         What the power would be if the effect were the published one and errors the same; NaN
         for outcomes without a published effect.
     share_matched
-        Kept among the eligible visited.
+        Kept among the visited candidates: eligible, with a complete baseline.
     largest_smd_before, largest_smd
         Means of the trials' largest absolute standardized mean differences.
     bias_spread, coverage_spread

@@ -34,7 +34,8 @@ class Trial:
     estimate, std_error, df, ci_low, ci_high, p_value
         As in `Effect`, in units of the outcome.
     truth_all
-        (a) The effect on all eligible visited students whose outcome is observed.
+        (a) The effect on all visited candidates (eligible, with a complete baseline) whose
+        outcome is observed.
     truth_kept
         (b) The effect on those of them that the design kept, with its weights.
     truth_total

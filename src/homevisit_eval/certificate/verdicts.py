@@ -114,7 +114,7 @@ def _drift(one: Performance) -> Verdict:
     else:
         apart = f"{drift.value / unit:+.2f} mean standard errors" if unit > 0 else "some way"
         reason = (
-            f"{100 * share:.1f} % of eligible visited students are kept. The effect on them lies "
+            f"{100 * share:.1f} % of visited candidates are kept. The effect on them lies "
             f"{apart} from the effect on all, which this design does not claim."
         )
     return _verdict(one, "estimand drift", "statement", reason)

@@ -22,7 +22,7 @@ from homevisit_eval.synthetic import District
 __all__ = ["TrialStore", "certificate_key", "open_trial_store"]
 
 TRIALS = "trials.csv"
-LIBRARIES = ("numpy", "pandas", "scipy")
+LIBRARIES = ("duckdb", "numba", "numpy", "pandas", "scipy")
 ONLY_SHOW = ("cli", "report", "table")
 PACKAGE = Path(__file__).resolve().parent.parent
 WORDS = {

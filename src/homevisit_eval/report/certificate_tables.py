@@ -37,7 +37,7 @@ __all__ = [
 OF_OUTCOME = "unit of the outcome"
 
 MEASURES: Mapping[str, tuple[str, Kind, str, int]] = {
-    "truth_all": ("(a) True effect on all eligible visited students", "effect", OF_OUTCOME, 3),
+    "truth_all": ("(a) True effect on all visited candidates", "effect", OF_OUTCOME, 3),
     "truth_kept": ("(b) True effect on the visited students kept", "effect", OF_OUTCOME, 3),
     "drift": ("Drift: (b) less (a)", "effect", OF_OUTCOME, 3),
     "truth_total": ("True effect against no program at all", "effect", OF_OUTCOME, 3),

@@ -244,7 +244,7 @@ def matched_sentence(design: StudyDesign, performance: Performance) -> str:
     """Return how many visited students the estimate rests on, and how those differ."""
     drift = _difference(performance.drift.value, unit_of(design, performance))
     return (
-        f"It kept {_percent(performance.share_matched.value, 1)} of the eligible visited students. "
+        f"It kept {_percent(performance.share_matched.value, 1)} of the visited candidates. "
         f"The true effect on those differs from that on all of them by {drift}."
     )
 

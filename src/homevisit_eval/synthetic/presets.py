@@ -76,8 +76,9 @@ EXPECTATIONS: Mapping[str, Expectation] = MappingProxyType(
         ),
         "teacher_selection": Expectation(
             False,
-            "Within a school the better teachers visit, so that visited students have better "
-            "teachers than their schoolmates, and about those of other schools.",
+            "Within a school the better teachers visit. Program schools have weaker ones, so much "
+            "so that visited students' teachers, of this year and the year before, come out about "
+            "level with those of other schools.",
             fails=("same_school",),
             passes=("outside_program",),
         ),
