@@ -69,7 +69,8 @@ def how_made_section(certificate: Certificate) -> str:
             "The true effect of a visit on a student is the difference of two expected outcomes, "
             "with and without the visit, given all that was fixed before. (a) is its mean over "
             "all visited candidates (eligible, with a complete baseline) whose outcome is "
-            "observed, (b) its mean over those whom the design kept, with its weights, (c) the mean of (a) over replications."
+            "observed, (b) its mean over those whom the design kept, with its weights, (c) the "
+            "mean of (a) over replications."
         ),
         "<h3>Rules of the verdicts</h3>",
         _rules(),
