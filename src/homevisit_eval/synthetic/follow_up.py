@@ -38,7 +38,8 @@ def follow_up_truth(district: District, seed: int, *, replications: int = 20) ->
         One row for each visited student-year in ``truth_grades`` and ``truth_years`` and each
         later year (``follow_up`` 1 to 3) in which the student is enrolled: ``student_id,
         school_year`` (of the visit), ``follow_up``, and for each outcome ``_m1`` and ``_m0``. Later
-        visits take their natural course in both worlds.
+        visits take their natural course in both worlds. In the world without the visit nobody is
+        visited before that year: where classmates gain, the difference is the total effect.
 
     Raises
     ------
