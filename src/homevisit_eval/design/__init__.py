@@ -1,7 +1,18 @@
 """The design of a study: frozen values that are decided before the data are read."""
 
 from homevisit_eval.design.design_file import design_checksum, design_text, read_design
-from homevisit_eval.design.matching_methods import MatchingMethod, NearestNeighbor, NoMatching
+from homevisit_eval.design.matching_methods import (
+    CardinalityMatching,
+    CoarsenedExactMatching,
+    ExactMatching,
+    FullMatching,
+    MatchingMethod,
+    NearestNeighbor,
+    NoMatching,
+    OptimalPairs,
+    Subclassification,
+)
+from homevisit_eval.design.matching_options import Coarsening, CovariateCaliper
 from homevisit_eval.design.outcome_models import DifferenceInMeans, FixedEffects, OutcomeModel
 from homevisit_eval.design.questions import (
     BASELINE_COLUMNS,
@@ -12,22 +23,38 @@ from homevisit_eval.design.questions import (
     Variation,
 )
 from homevisit_eval.design.study import Eligibility, Measurement, StudyDesign
+from homevisit_eval.design.weighting_methods import (
+    EntropyBalancing,
+    InverseProbability,
+    OverlapWeights,
+)
 
 __all__ = [
     "BASELINE_COLUMNS",
     "OUTCOME_COLUMNS",
+    "CardinalityMatching",
+    "CoarsenedExactMatching",
+    "Coarsening",
     "Covariate",
+    "CovariateCaliper",
     "DifferenceInMeans",
     "Eligibility",
+    "EntropyBalancing",
+    "ExactMatching",
     "FixedEffects",
+    "FullMatching",
+    "InverseProbability",
     "MatchingMethod",
     "Measurement",
     "NearestNeighbor",
     "NoMatching",
+    "OptimalPairs",
     "Outcome",
     "OutcomeModel",
+    "OverlapWeights",
     "Question",
     "StudyDesign",
+    "Subclassification",
     "Variation",
     "design_checksum",
     "design_text",
