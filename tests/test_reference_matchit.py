@@ -17,11 +17,11 @@ REFERENCE = Path(__file__).parent / "reference" / "matchit"
 COVARIATES = ("age", "educ", "race", "married", "nodegree", "re74", "re75")
 DIGITS = 1e-11  # relative: sums of 614 numbers in another order
 SPECS = {
-    "s01_nn11": NearestNeighbor(distance="propensity_score", caliper="none", ties="matchit"),
+    "s01_nn11": NearestNeighbor(score="propensity_score", caliper="none", ties="matchit"),
     "s02_nn11_linear": NearestNeighbor(caliper="none", ties="matchit"),
-    "s07_nn11_cal02": NearestNeighbor(distance="propensity_score", caliper=0.2, ties="matchit"),
+    "s07_nn11_cal02": NearestNeighbor(score="propensity_score", caliper=0.2, ties="matchit"),
     "s08_nn11_exact": NearestNeighbor(
-        distance="propensity_score", caliper="none", exact=("race", "married"), ties="matchit"
+        score="propensity_score", caliper="none", exact=("race", "married"), ties="matchit"
     ),
 }
 

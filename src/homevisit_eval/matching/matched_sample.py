@@ -24,12 +24,13 @@ class Estimand:
     Parameters
     ----------
     target
-        ``"ATT"``: the average effect on the treated.
+        ``"ATT"``: the average effect on the treated; ``"ATC"``: on the comparison units;
+        ``"ATE"``: on all; ``"ATO"``: on the overlap population.
     restriction
-        Empty, or the words that say which treated units are meant.
+        Empty, or the words that say which of them are meant.
     """
 
-    target: Literal["ATT", "ATC", "ATE"]
+    target: Literal["ATT", "ATC", "ATE", "ATO"]
     restriction: str = ""
 
     @property
@@ -44,7 +45,7 @@ class Estimand:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PropensityModel:
-    """A fitted logit of treatment on covariates, for one band of units that share covariates.
+    """A fitted model of treatment on covariates, for one band of units that share covariates.
 
     Attributes
     ----------
@@ -52,11 +53,14 @@ class PropensityModel:
         Which units: empty when all.
     names
         Columns of the design matrix, the intercept first.
-    coefficients : mapping of name to log odds
+    coefficients : mapping of name to coefficient
+        On the scale of the link: log odds for a logit.
     converged
         Whether the iteration reached its tolerance.
     caliper_width
-        The caliper in units of the distance; None without one.
+        The caliper in units of the score; None without one.
+    link
+        ``"logit"``, ``"probit"`` or ``"cloglog"``.
     """
 
     band: str
@@ -64,6 +68,7 @@ class PropensityModel:
     coefficients: Mapping[str, float]
     converged: bool
     caliper_width: float | None = None
+    link: str = "logit"
 
     def __repr__(self) -> str:
         """Show the number of terms, not the scores."""
@@ -79,20 +84,33 @@ class Matches:
     method
         What was asked for.
     pairs : DataFrame with columns ``treated``, ``rank``, ``comparison``
-        Row labels of the frame; rank is 1 for a first match.
+        Row labels of the frame; rank is 1 for a first match of the unit that chose (the
+        treated one for the ATT, the comparison one for the ATC). Empty for methods that make
+        sets or weights.
     weights : Series on the frame's index
-        0 = not used; matched treated units have 1; comparison weights have mean 1.
+        What an outcome is weighted with; 0 = not used. Sampling weights are included. After
+        matching, units of the group that the estimand is about have 1 and weights of the other
+        group have mean 1 (for the ATE both groups have mean 1), before sampling weights; what
+        weighting methods return stands in their descriptions.
     matched_set : Series of int on the frame's index
-        The number of the matched set, -1 outside any.
-    propensity_score, linear_propensity_score : Series on the frame's index
+        The number of the matched set, stratum or subclass; -1 outside any, and for methods by
+        which a unit may be in several sets, or in none.
+    propensity_score, linear_propensity_score : Series on the frame's index, optional
+        None if no propensity score was needed.
+    score : Series on the frame's index, optional
+        The score that was matched on, on its scale.
     estimand
         The realized one.
     propensity
         The fitted models; empty when scores were given or none was needed.
     unmatched : DataFrame with columns ``row``, ``reason``
-        Treated units that found no match, and why.
+        Units that the estimand is about and that are not used, and why: treated units for the
+        ATT, comparison units for the ATC, both for the ATE.
     audit
-        Facts about the run: ties, order rule, counts.
+        Facts about the run, as plain values; `hv.tables.match_audit` shows them.
+    sampling_weights : Series on the frame's index, optional
+    discarded : Series of bool on the frame's index
+        Rows outside the common support that the method asks for.
     """
 
     method: MatchingMethod
@@ -105,6 +123,9 @@ class Matches:
     propensity: tuple[PropensityModel, ...]
     unmatched: pd.DataFrame
     audit: Mapping[str, int | float | str]
+    score: pd.Series | None = None
+    sampling_weights: pd.Series | None = None
+    discarded: pd.Series | None = None
 
     def __repr__(self) -> str:
         """Show the method, the realized estimand and counts."""
