@@ -75,7 +75,12 @@ if TYPE_CHECKING:
         figures,
         tables,
     )
-    from homevisit_eval.sample import AnalyticSample, FlowStep, select_sample
+    from homevisit_eval.sample import (
+        AnalyticSample,
+        FlowStep,
+        expand_risk_sets,
+        select_sample,
+    )
     from homevisit_eval.sources import (
         SourceReport,
         Sources,
@@ -142,7 +147,7 @@ _HOMES = {
     "multiplicity": ("adjust_p_values",),
     "panel": ("Panel", "build_panel"),
     "report": ("Report", "build_certificate", "build_report", "figures", "tables"),
-    "sample": ("AnalyticSample", "FlowStep", "select_sample"),
+    "sample": ("AnalyticSample", "FlowStep", "expand_risk_sets", "select_sample"),
     "sources": ("SourceReport", "Sources", "check_sources", "data_dictionary", "read_sources"),
     "synthetic": (
         "District",
@@ -218,6 +223,7 @@ __all__ = [
     "design_text",
     "estimate_effect",
     "evaluate",
+    "expand_risk_sets",
     "figures",
     "follow_up_truth",
     "match_frame",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 import pandas as pd
 
 from homevisit_eval.design import MatchingMethod
-from homevisit_eval.disclosure import shown_count
+from homevisit_eval.disclosure import shown_count, shown_of
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 
 __all__ = ["NO_MATCHING", "Estimand", "MatchedSample", "Matches", "PropensityModel"]
@@ -128,12 +129,22 @@ class Matches:
     discarded: pd.Series | None = None
 
     def __repr__(self) -> str:
-        """Show the method, the realized estimand and counts."""
-        matched, lost = len(self.pairs["treated"].unique()), len(self.unmatched)
-        return (
-            f"Matches({type(self.method).__name__}, {self.estimand}: "
-            f"{shown_count(matched)} treated units matched, {shown_count(lost)} not)"
-        )
+        """Show the method, the realized estimand, counts and what they mean; no rows."""
+        lines = [f"Matches({self.estimand}; {self.method}:"]
+        if "treated_used" in self.audit:
+            used = [
+                f"{shown_count(shown_of(int(self.audit[f'{group}_used']), int(self.audit[group])))}"
+                f" of {shown_count(int(self.audit[group]))} {group} units"
+                for group in ("treated", "comparison")
+            ]
+            lines.append(f"  {' and '.join(used)} are used;")
+        if "tied_scores" in self.audit:
+            lines.append(f"  {shown_count(int(self.audit['tied_scores']))} units are tied;")
+        lines.append(f"  {self.audit.get('consequence', 'without an audit')})")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -165,6 +176,4 @@ class MatchedSample:
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         return f"<pre>{escape(repr(self))}</pre>"

@@ -2,11 +2,13 @@
 
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.flow import FlowStep, flow_adds_up
+from homevisit_eval.sample.risk_sets import expand_risk_sets
 from homevisit_eval.sample.select import select_sample
 
 __all__ = [
     "AnalyticSample",
     "FlowStep",
+    "expand_risk_sets",
     "flow_adds_up",
     "select_sample",
 ]
