@@ -24,6 +24,8 @@ from homevisit_eval.design import (
     OverlapWeights,
     Subclassification,
 )
+from homevisit_eval.disclosure import shown_count
+from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.band_rows import BandRows, other_group
 from homevisit_eval.matching.problem import PairMethod, Problem, make_problem
 from homevisit_eval.matching.scores import BandScores, score_for
@@ -130,6 +132,20 @@ def _start(
     return problem, scores
 
 
+def _check_pool(rows: BandRows, units: Units, method: NearestNeighbor | OptimalPairs) -> None:
+    """Raise `MatchingError` if nobody could get as many matches as asked for."""
+    wanted = method.ratio
+    if isinstance(method, NearestNeighbor) and method.max_ratio:
+        wanted = method.min_ratio
+    pool = int((~units.focal).sum())
+    if wanted > pool:
+        other = other_group(0 if method.estimand == "ATC" else 1)
+        raise MatchingError(
+            f"{rows.where}ratio = {wanted}, but there are only {shown_count(pool)} {other} units. "
+            "Ask for fewer matches."
+        )
+
+
 def _both_groups(units: Units) -> bool:
     return bool(units.focal.any()) and not units.focal.all()
 
@@ -146,6 +162,7 @@ def _match_nearest(
     focal, score = problem.units.focal, problem.units.score
     if not _both_groups(problem.units):
         return _nobody(rows, problem, scores, method)
+    _check_pool(rows, problem.units, method)
     ratio = np.full(int(focal.sum()), method.ratio, dtype=np.int64)
     per_row = np.zeros(len(focal), dtype=np.int64)
     if method.max_ratio:
@@ -222,6 +239,7 @@ def _match_optimal(rows: BandRows, method: OptimalPairs) -> BandResult:
     problem, scores = _start(rows, method)
     if not _both_groups(problem.units):
         return _nobody(rows, problem, scores, method)
+    _check_pool(rows, problem.units, method)
     units = problem.under(method.ties, np.arange(len(problem.rows)))
     pairs = optimal_pairs(units, ratio=method.ratio, ties=method.ties)
     pairs = problem.in_score_units(pairs, method.ties)
