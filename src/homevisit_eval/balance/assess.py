@@ -46,7 +46,6 @@ from homevisit_eval.matching.frame_checks import (
     check_columns,
     check_index,
     check_names,
-    is_factor,
     read_treatment,
 )
 from homevisit_eval.matching.matched_sample import Estimand, MatchedSample, Matches
@@ -292,7 +291,7 @@ def _groups(
     pairs = None
     if len(matches.pairs):
         first, second = (
-            labels.get_indexer(matches.pairs[side]).astype(np.int64)
+            labels.get_indexer(pd.Index(matches.pairs[side])).astype(np.int64)
             for side in ("treated", "comparison")
         )
         pairs = (first, second)
@@ -328,12 +327,10 @@ def _check_squared(squared: Sequence[str], covariates: Sequence[str]) -> None:
 
 def _check_no_dates(frame: pd.DataFrame, covariates: Sequence[str]) -> None:
     for name in covariates:
-        dtype = frame[name].dtype
-        if is_factor(frame[name]) and not isinstance(dtype, pd.CategoricalDtype):
-            if dtype.kind in "Mm":
-                raise EstimationError(
-                    f"covariates: {name} holds dates or times; give a number instead."
-                )
+        if pd.api.types.is_datetime64_any_dtype(frame[name]) or frame[name].dtype.kind == "m":
+            raise EstimationError(
+                f"covariates: {name} holds dates or times; give a number instead."
+            )
 
 
 def _pair_scale(method: MatchingMethod) -> PairScale:

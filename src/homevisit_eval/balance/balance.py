@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from homevisit_eval.balance.characteristics import SCORES
-from homevisit_eval.balance.published import SHOWN, GroupWords, published_balance
+from homevisit_eval.balance.published import SHOWN, GroupWords, published_balance, safe_balance
 from homevisit_eval.balance.statistics import Denominator
 from homevisit_eval.design import Outcome
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, shown_of
@@ -108,8 +108,7 @@ class Balance:
             SHOWN,
             self.words,
             name="Balance",
-            title=self._title(),
-            population=self._population(),
+            title="of the baseline, after matching",
             synthetic=self.synthetic,
             notes=(self._sentence(), *self._group_sentences()),
         )
@@ -119,9 +118,7 @@ class Balance:
         return f"{self._head()}\n{self.summary().text()}"
 
     def _repr_html_(self) -> str:
-        return (
-            f"<style>{TABLE_STYLE}</style><p>{escape(self._head())}</p>{self.summary().html()}"
-        )
+        return f"<style>{TABLE_STYLE}</style><p>{escape(self._head())}</p>{self.summary().html()}"
 
     def _head(self) -> str:
         table = self.everybody
@@ -133,38 +130,47 @@ class Balance:
         infinite = f"; infinite for {', '.join(self.infinite)}" if self.infinite else ""
         pooled = f", mean of {self.imputations} imputations" if self.imputations > 1 else ""
         return (
-            f"Balance({label}{of}{self.estimand}{pooled}: {self._population()};\n"
+            f"Balance({label}{of}{self.estimand}{pooled}:\n"
+            f"  {self._population()};\n"
             f"  {len(table)} characteristics{infinite}; {categories})"
         )
 
-    def _title(self) -> str:
-        return "Balance before and after matching"
-
     def _population(self) -> str:
-        table = self.everybody
-        treated, comparison = (
-            shown_count(shown_of(int(table[f"n_{group}"].max()), _whole(table, group)))
-            for group in ("treated", "comparison")
-        )
         words = self.words
-        return f"{treated} {words.treated} and {comparison} {words.comparison} {words.units}"
+        treated, comparison = (self._size(group) for group in ("treated", "comparison"))
+        return (
+            f"{treated[0]} {words.treated}{treated[1]} and {comparison[0]} {words.comparison} "
+            f"{words.units}{comparison[1]}"
+        )
+
+    def _size(self, group: str) -> tuple[str, str]:
+        """Return a count as it may be shown, and the effective size if weights make it less."""
+        table = self.everybody
+        counts = table[f"n_{group}"].to_numpy()
+        at = int(counts.argmax())
+        count = int(counts[at])
+        shown = shown_count(shown_of(count, count + int(table[f"lost_{group}"].to_numpy()[at])))
+        worth = float(table[f"ess_{group}"].to_numpy()[at]) if f"ess_{group}" in table else count
+        if count < SMALLEST_COUNT_SHOWN or count - worth < 1:
+            return shown, ""
+        return shown, f" (worth {worth:,.0f} with equal weights)"
 
     def _sentence(self) -> str:
         """Say in words what is largest, among the numbers that are shown."""
-        safe = published_balance(self.everybody, SHOWN, self.words).frame
+        safe = safe_balance(self.everybody).frame
         sizes = safe["smd_after"].abs().where(np.isfinite(safe["smd_after"].astype(float)))
         if sizes.isna().all():
             return "No difference after matching can be shown."
         at = int(sizes.to_numpy(dtype=float, na_value=-1.0).argmax())
-        whose = {"treated": self.words.treated, "comparison": self.words.comparison}
-        unit = whose.get(self.denominator, "both groups, pooled,")
         before = safe["smd_before"].abs()
         before = before.where(np.isfinite(before.astype(float)))
-        largest = f", where the largest was {before.max():.3f}" if before.notna().any() else ""
+        largest = f"; before it was {before.max():.3f}" if before.notna().any() else ""
+        whose = {"treated": self.words.treated, "comparison": f"{self.words.comparison} group"}
         return (
-            f"The largest difference after matching is {sizes[at]:.3f} standard deviations "
-            f"({safe['characteristic'][at]}); the standard deviation is that of the {unit} "
-            f"before matching{largest}."
+            f"The largest standardized mean difference (SMD) after matching is {sizes[at]:.3f} "
+            f"({safe['characteristic'][at]}){largest}. It is in standard deviations of "
+            f"{'the ' + whose[self.denominator] if self.denominator in whose else 'both groups'} "
+            "before matching. KS: the largest difference of the distributions."
         )
 
     def _group_sentences(self) -> list[str]:
@@ -175,20 +181,16 @@ class Balance:
         for name, rows in rest.groupby("by", sort=False):
             few = (rows[["n_treated", "n_comparison"]] < SMALLEST_COUNT_SHOWN).any(axis=1)
             shown = rows[~few]
-            sizes = shown["smd_after"].abs().where(np.isfinite(shown["smd_after"]))
-            if sizes.notna().any():
-                worst = shown.loc[sizes.idxmax()]
+            sizes = shown["smd_after"].abs().to_numpy()
+            sizes = np.where(np.isfinite(sizes), sizes, -1.0)
+            if len(sizes) and sizes.max() >= 0:
+                worst = shown.iloc[int(sizes.argmax())]
                 sentences.append(
                     f"By {name} ({rows['group'].nunique()} groups) the largest difference after "
                     f"matching is {sizes.max():.3f} ({_full_label(worst)}, {name} "
                     f"{worst['group']}), among groups of at least {SMALLEST_COUNT_SHOWN}."
                 )
         return sentences
-
-
-def _whole(table: pd.DataFrame, group: str) -> int:
-    at = table[f"n_{group}"].idxmax()
-    return int(table.loc[at, f"n_{group}"] + table.loc[at, f"lost_{group}"])
 
 
 def _full_label(row: pd.Series) -> str:

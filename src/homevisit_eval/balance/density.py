@@ -113,7 +113,11 @@ def overlap_coefficient(x: ArrayLike, treated: ArrayLike, weights: ArrayLike) ->
     """
     w = np.asarray(weights, dtype=np.float64)
     used = w > 0
-    values, group, w = np.asarray(x, dtype=np.float64)[used], np.asarray(treated)[used] == 1, w[used]
+    values, group, w = (
+        np.asarray(x, dtype=np.float64)[used],
+        np.asarray(treated)[used] == 1,
+        w[used],
+    )
     if group.all() or not group.any() or values.min() == values.max():
         return math.nan
     room = TAIL * SILVERMAN * float(np.std(values))
@@ -137,7 +141,7 @@ def _bandwidth(masses: FloatArray, grid: FloatArray, n: float) -> float:
     sd = math.sqrt(max(float(masses @ (grid - mean) ** 2), 0.0))
     low, high = np.interp((0.25, 0.75), np.cumsum(masses), grid)
     spread = min(sd, float(high - low) / IQR_OF_NORMAL) or sd
-    return SILVERMAN * spread * n**-0.2
+    return float(SILVERMAN * spread * n**-0.2)
 
 
 def _smoothed(masses: FloatArray, step: float, width: float, *, reflect: bool) -> FloatArray:

@@ -172,7 +172,7 @@ def _moments(x: FloatArray, treated: Flags, weights: FloatArray) -> tuple[Cell, 
 
 @compiled
 def _is_binary(x: FloatArray) -> bool:
-    for value in x:
-        if value not in (0.0, 1.0):
-            return False
-    return True
+    at = 0
+    while at < len(x) and (x[at] == 0.0 or x[at] == 1.0):
+        at += 1
+    return at == len(x)

@@ -14,7 +14,7 @@ from homevisit_eval.balance.characteristics import covariate_unit
 from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.table import Kind, Sum, Table
 
-__all__ = ["ALL_COLUMNS", "RESTING", "SHOWN", "GroupWords", "published_balance"]
+__all__ = ["ALL_COLUMNS", "RESTING", "SHOWN", "GroupWords", "published_balance", "safe_balance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +80,23 @@ RESTING: Mapping[str, tuple[str, ...]] = {
 """For each count the columns whose numbers rest on those students."""
 
 SHOWN: Mapping[str, str] = {
-    "characteristic": "Before treatment",
+    "characteristic": "Characteristic",
     "unit": "Unit",
-    "mean_treated_after": "Treated",
-    "mean_comparison_after": "Comparison",
+    "mean_treated_after": "treated",
+    "mean_comparison_after": "comparison",
     "smd_before": "before",
     "smd_after": "after",
-    "variance_ratio_after": "Variance ratio after",
-    "ecdf_max_before": "before",
-    "ecdf_max_after": "after",
-    "pair_distance_after": "Within pairs, SDs",
-    "n_treated": "Treated",
-    "n_comparison": "Comparison",
+    "variance_ratio_after": "Variance ratio",
+    "ecdf_max_after": "KS",
+    "n_treated": "treated",
+    "n_comparison": "comparison",
 }
 """The columns of a `Balance` as it is printed, with their headings."""
 
 SPANNERS = (
-    ("Mean before matching", ("mean_treated_before", "mean_comparison_before")),
-    ("Mean after matching", ("mean_treated_after", "mean_comparison_after")),
-    ("Standardized difference", ("smd_before", "smd_after")),
-    ("Largest difference of distributions (KS)", ("ecdf_max_before", "ecdf_max_after")),
-    ("Measured, after matching", ("n_treated", "n_comparison")),
+    ("Mean,", ("mean_treated_after", "mean_comparison_after")),
+    ("SMD", ("smd_before", "smd_after")),
+    ("n,", ("n_treated", "n_comparison")),
 )
 THREE_DIGITS = (
     "wwc_effect_size", "smd_before", "smd_after", "smd_before_low", "smd_before_high",
@@ -135,7 +131,7 @@ def published_balance(
     name, title, population, synthetic, notes, spanners, csv_only
         Of the `Table`.
     """
-    safe = _safe(rows)
+    safe = safe_balance(rows)
     shown = [column for column in columns if column in safe.frame.columns]
     missing = [column for column in columns if column not in safe.frame.columns]
     table = replace(
@@ -166,8 +162,14 @@ def published_balance(
     return _named_after(table, words)
 
 
-def _safe(rows: pd.DataFrame) -> Table:
-    """Return all columns, so that every table hides the same cells."""
+def safe_balance(rows: pd.DataFrame) -> Table:
+    """Return all columns, so that every table and figure hides the same cells.
+
+    Parameters
+    ----------
+    rows
+        Of everybody in `Balance.table`.
+    """
     frame = _described(rows)
     columns = [column for column in ALL_COLUMNS if column in frame.columns]
     means = tuple(column for column in columns if column.startswith("mean_"))
@@ -242,6 +244,6 @@ def _named_after(table: Table, words: GroupWords) -> Table:
 
 
 def _worded(label: str, words: GroupWords) -> str:
-    return {"Treated": words.treated.capitalize(), "Comparison": words.comparison.capitalize()}.get(
-        label, label
-    )
+    named = {"treated": words.treated, "comparison": words.comparison}
+    named |= {key.capitalize(): word.capitalize() for key, word in named.items()}
+    return named.get(label, label)

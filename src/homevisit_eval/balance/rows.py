@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def group_rows(column: pd.Series, name: str) -> Grouping:
         labels.append(NO_VALUE)
     order = np.argsort(codes, kind="stable").astype(np.int64)
     bounds = np.searchsorted(codes[order], np.arange(len(labels) + 1))
-    rows = tuple(order[a:b] for a, b in zip(bounds, bounds[1:], strict=False))
+    rows = tuple(order[a:b] for a, b in pairwise(bounds))
     return Grouping(name, tuple(labels), rows)
 
 

@@ -87,9 +87,7 @@ def _discarded(matches: Matches) -> NDArray[np.bool_]:
     return matches.discarded.to_numpy(dtype=bool)
 
 
-def _size(
-    what: str, rows: NDArray[np.bool_], weights: NDArray[np.float64] | None
-) -> float:
+def _size(what: str, rows: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> float:
     if what == "n":
         return float(rows.sum())
     return float("nan") if weights is None else effective_sample_size(weights[rows])

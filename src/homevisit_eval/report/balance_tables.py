@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from homevisit_eval.balance.characteristics import SCORES
 from homevisit_eval.balance.published import published_balance
+from homevisit_eval.disclosure import suppress_small_counts
+from homevisit_eval.effect_sizes import ADJUSTABLE_UP_TO, SATISFIED_UP_TO
+from homevisit_eval.errors import EstimationError
+from homevisit_eval.table import Kind, Sum, Table
 
 if TYPE_CHECKING:
     from homevisit_eval.balance import Balance
-    from homevisit_eval.table import Table
 
-__all__ = ["balance_before_and_after", "baseline_equivalence"]
+__all__ = ["balance_before_and_after", "balance_by_group", "baseline_equivalence"]
 
 EQUIVALENCE_COLUMNS: Mapping[str, str] = {
     "characteristic": "Before the visit",
@@ -104,6 +111,105 @@ def balance_before_and_after(balance: Balance, name: str = "A9") -> Table:
             (f"{units} compared", ("n_treated", "n_comparison")),
         ),
     )
+
+
+GROUP_COLUMNS: Mapping[str, tuple[Kind, str]] = {
+    "group": ("text", "Group"),
+    "grouping": ("text", "Grouping"),
+    "n_treated": ("count", "Treated"),
+    "n_comparison": ("count", "Comparison"),
+    "largest_before": ("number", "before"),
+    "largest_after": ("number", "after"),
+    "characteristic": ("text", "Largest after matching: of"),
+    "above_satisfied": ("whole_number", f"over {SATISFIED_UP_TO}"),
+    "above_adjustable": ("whole_number", f"over {ADJUSTABLE_UP_TO}"),
+    "characteristics": ("whole_number", "of"),
+}
+RESTING_ON_GROUP = (
+    "largest_before", "largest_after", "characteristic", "above_satisfied", "above_adjustable",
+    "characteristics",
+)  # fmt: skip
+EVERYBODY = "Everybody"
+
+
+def balance_by_group(balance: Balance, name: str = "A9_by_group") -> Table:
+    """Return the largest standardized differences within groups: grades, years, schools.
+
+    Parameters
+    ----------
+    balance
+        Assessed with `by`. Its `table` holds every statistic of every group.
+    name
+        The number of the table in a report.
+
+    Raises
+    ------
+    EstimationError
+        If it was assessed without `by`.
+    """
+    table = balance.table[~balance.table["covariate"].isin(SCORES)]
+    if "by" not in table or not (table["by"] != "").any():
+        raise EstimationError(
+            'this balance has no groups; assess it with by=("grade",) or other columns.'
+        )
+    lines = [
+        _group_line(str(by), str(group), rows)
+        for (by, group), rows in table.groupby(["by", "group"], sort=False)
+    ]
+    words = balance.words
+    frame = pd.DataFrame(lines)[list(GROUP_COLUMNS)]
+    parts = frame.groupby("grouping", sort=False).groups
+    return suppress_small_counts(
+        Table(
+            name=name,
+            title="Balance within groups",
+            frame=frame,
+            kinds={column: kind for column, (kind, _) in GROUP_COLUMNS.items()},
+            labels={column: label for column, (_, label) in GROUP_COLUMNS.items()}
+            | {"n_treated": words.treated.capitalize()},
+            notes=(
+                "Standardized differences within a group have the standard deviation of that "
+                "group before matching; in absolute value. Infinite where all treated of a group "
+                "had one value and the comparison group had others.",
+            ),
+            synthetic=balance.synthetic,
+            population=_population(balance),
+            section="grouping",
+            digits={"largest_before": 3, "largest_after": 3},
+            spanners=(
+                (_units(balance), ("n_treated", "n_comparison")),
+                ("Largest standardized difference", ("largest_before", "largest_after")),
+                ("Characteristics", ("above_satisfied", "above_adjustable", "characteristics")),
+            ),
+            groups={"n_treated": RESTING_ON_GROUP, "n_comparison": RESTING_ON_GROUP},
+            sums=tuple(
+                Sum(tuple((int(row), column) for row in rows), (0, column))
+                for grouping, rows in parts.items()
+                if grouping != EVERYBODY
+                for column in ("n_treated", "n_comparison")
+            ),
+            kept=frozenset((0, column) for column in ("n_treated", "n_comparison")),
+        )
+    )
+
+
+def _group_line(by: str, group: str, rows: pd.DataFrame) -> dict[str, object]:
+    before, after = (rows[f"smd_{when}"].abs().to_numpy() for when in ("before", "after"))
+    level = rows["level"].astype(str).to_numpy()
+    at = int(np.nan_to_num(after, nan=-1.0).argmax())
+    label = f"{rows['label'].iloc[at]}: {level[at]}" if level[at] else rows["label"].iloc[at]
+    return {
+        "grouping": by.replace("_", " ").capitalize() if by else EVERYBODY,
+        "group": group if by else EVERYBODY,
+        "n_treated": int(rows["n_treated"].max()),
+        "n_comparison": int(rows["n_comparison"].max()),
+        "largest_before": np.nan if np.isnan(before).all() else np.nanmax(before),
+        "largest_after": np.nan if np.isnan(after).all() else np.nanmax(after),
+        "characteristic": None if np.isnan(after).all() else label,
+        "above_satisfied": int((after > SATISFIED_UP_TO).sum()),
+        "above_adjustable": int((after > ADJUSTABLE_UP_TO).sum()),
+        "characteristics": int((~np.isnan(after)).sum()),
+    }
 
 
 def _units(balance: Balance) -> str:
