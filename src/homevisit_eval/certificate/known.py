@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from homevisit_eval.balance import PROPENSITY, assess_balance
+from homevisit_eval.balance import assess_balance
 from homevisit_eval.errors import DesignError
 from homevisit_eval.matching import MatchedSample
 from homevisit_eval.sample import AnalyticSample
@@ -105,8 +105,7 @@ def known_of_matched(
 
 def largest_differences(matched: MatchedSample) -> tuple[float, float]:
     """Return the largest absolute standardized difference of a covariate, before and after."""
-    table = assess_balance(matched).table
-    table = table[table["covariate"] != PROPENSITY]
+    table = assess_balance(matched).covariates
     sizes = (table[name].abs() for name in ("smd_before", "smd_after"))
     before, after = (float(size[np.isfinite(size)].max()) for size in sizes)
     return before, after
