@@ -30,6 +30,11 @@ from homevisit_eval.design.matching_methods import (
     Subclassification,
 )
 from homevisit_eval.design.matching_options import Coarsening, CovariateCaliper
+from homevisit_eval.design.missing_covariates import (
+    CompleteCases,
+    MissingIndicator,
+    MultipleImputation,
+)
 from homevisit_eval.design.outcome_models import DifferenceInMeans, FixedEffects
 from homevisit_eval.design.questions import Covariate, Outcome, Question, Variation
 from homevisit_eval.design.study import Eligibility, Measurement, StudyDesign
@@ -63,7 +68,9 @@ def _name_the_score(document: Document) -> Document:
     owners = [document]
     for kind in ("questions", "sensitivity"):
         entries = document.get(kind)
-        owners += [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+        owners += (
+            [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+        )
     for owner in owners:
         matching = owner.get("matching")
         if isinstance(matching, dict) and "distance" in matching:
@@ -104,8 +111,11 @@ CLASSES: Mapping[str, type] = {
     "coarsening": Coarsening,
     "fixed_effects": FixedEffects,
     "difference_in_means": DifferenceInMeans,
+    "complete_cases": CompleteCases,
+    "indicator": MissingIndicator,
+    "multiple_imputation": MultipleImputation,
 }
-"""The class of each table, by its name in the file or by its `method` or `model`."""
+"""The class of each table, by its name in the file or by its `method`, `model` or `rule`."""
 
 
 def read_design(path: str | Path) -> StudyDesign:
@@ -241,12 +251,12 @@ def _class_at(loc: Place) -> tuple[type, int]:
 
 
 def _around(document: Document, loc: Place) -> tuple[Place, Any]:
-    """Return the path and value at `loc`, passing over the name of a method or model."""
+    """Return the path and value at `loc`, passing over the name of a method, model or rule."""
     path: Place = ()
     value: Any = document
     for part in loc:
-        if path and path[-1] in ("matching", "model") and part in CLASSES:
-            continue  # `part` is the name of a method or model
+        if path and path[-1] in ("matching", "model", "missing_covariates") and part in CLASSES:
+            continue  # `part` is the name of a method, model or rule
         path, value = (*path, part), value[part]
     return path, value
 
