@@ -20,12 +20,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from homevisit_eval.balance import Balance, assess_balance
+    from homevisit_eval.balance import (
+        Balance,
+        Distribution,
+        assess_balance,
+        assess_frame_balance,
+        effective_sample_sizes,
+        frame_distribution,
+        pool_balance,
+        sample_distribution,
+    )
     from homevisit_eval.certificate import Certificate, certify, certify_iter
     from homevisit_eval.design import (
         CardinalityMatching,
         CoarsenedExactMatching,
         Coarsening,
+        CompleteCases,
         Covariate,
         CovariateCaliper,
         DifferenceInMeans,
@@ -36,6 +46,8 @@ if TYPE_CHECKING:
         FullMatching,
         InverseProbability,
         Measurement,
+        MissingIndicator,
+        MultipleImputation,
         NearestNeighbor,
         NoMatching,
         OptimalPairs,
@@ -49,7 +61,12 @@ if TYPE_CHECKING:
         design_text,
         read_design,
     )
-    from homevisit_eval.effects import Effect, estimate_effect
+    from homevisit_eval.effects import (
+        Effect,
+        estimate_effect,
+        estimate_frame_effect,
+        pool_effects,
+    )
     from homevisit_eval.errors import (
         DesignError,
         EstimationError,
@@ -63,6 +80,7 @@ if TYPE_CHECKING:
         Estimand,
         MatchedSample,
         Matches,
+        cross_fitted_scores,
         match_frame,
         match_students,
     )
@@ -75,7 +93,13 @@ if TYPE_CHECKING:
         figures,
         tables,
     )
-    from homevisit_eval.sample import AnalyticSample, FlowStep, select_sample
+    from homevisit_eval.sample import (
+        AnalyticSample,
+        FlowStep,
+        expand_risk_sets,
+        impute_baseline,
+        select_sample,
+    )
     from homevisit_eval.sources import (
         SourceReport,
         Sources,
@@ -99,12 +123,22 @@ if TYPE_CHECKING:
 __version__: str
 
 _HOMES = {
-    "balance": ("Balance", "assess_balance"),
+    "balance": (
+        "Balance",
+        "Distribution",
+        "assess_balance",
+        "assess_frame_balance",
+        "effective_sample_sizes",
+        "frame_distribution",
+        "pool_balance",
+        "sample_distribution",
+    ),
     "certificate": ("Certificate", "certify", "certify_iter"),
     "design": (
         "CardinalityMatching",
         "CoarsenedExactMatching",
         "Coarsening",
+        "CompleteCases",
         "Covariate",
         "CovariateCaliper",
         "DifferenceInMeans",
@@ -115,6 +149,8 @@ _HOMES = {
         "FullMatching",
         "InverseProbability",
         "Measurement",
+        "MissingIndicator",
+        "MultipleImputation",
         "NearestNeighbor",
         "NoMatching",
         "OptimalPairs",
@@ -128,7 +164,12 @@ _HOMES = {
         "design_text",
         "read_design",
     ),
-    "effects": ("Effect", "estimate_effect"),
+    "effects": (
+        "Effect",
+        "estimate_effect",
+        "estimate_frame_effect",
+        "pool_effects",
+    ),
     "errors": (
         "DesignError",
         "EstimationError",
@@ -138,11 +179,24 @@ _HOMES = {
         "SourceError",
     ),
     "evaluation": ("Answer", "Evaluation", "evaluate"),
-    "matching": ("Estimand", "MatchedSample", "Matches", "match_frame", "match_students"),
+    "matching": (
+        "Estimand",
+        "MatchedSample",
+        "Matches",
+        "cross_fitted_scores",
+        "match_frame",
+        "match_students",
+    ),
     "multiplicity": ("adjust_p_values",),
     "panel": ("Panel", "build_panel"),
     "report": ("Report", "build_certificate", "build_report", "figures", "tables"),
-    "sample": ("AnalyticSample", "FlowStep", "select_sample"),
+    "sample": (
+        "AnalyticSample",
+        "FlowStep",
+        "expand_risk_sets",
+        "impute_baseline",
+        "select_sample",
+    ),
     "sources": ("SourceReport", "Sources", "check_sources", "data_dictionary", "read_sources"),
     "synthetic": (
         "District",
@@ -167,10 +221,12 @@ __all__ = [
     "Certificate",
     "CoarsenedExactMatching",
     "Coarsening",
+    "CompleteCases",
     "Covariate",
     "CovariateCaliper",
     "DesignError",
     "DifferenceInMeans",
+    "Distribution",
     "District",
     "Effect",
     "Eligibility",
@@ -188,6 +244,8 @@ __all__ = [
     "Matches",
     "MatchingError",
     "Measurement",
+    "MissingIndicator",
+    "MultipleImputation",
     "NearestNeighbor",
     "NoMatching",
     "OptimalPairs",
@@ -207,26 +265,36 @@ __all__ = [
     "Variation",
     "adjust_p_values",
     "assess_balance",
+    "assess_frame_balance",
     "build_certificate",
     "build_panel",
     "build_report",
     "certify",
     "certify_iter",
     "check_sources",
+    "cross_fitted_scores",
     "data_dictionary",
     "design_checksum",
     "design_text",
+    "effective_sample_sizes",
     "estimate_effect",
+    "estimate_frame_effect",
     "evaluate",
+    "expand_risk_sets",
     "figures",
     "follow_up_truth",
+    "frame_distribution",
+    "impute_baseline",
     "match_frame",
     "match_students",
+    "pool_balance",
+    "pool_effects",
     "preset",
     "read_design",
     "read_district",
     "read_sources",
     "read_truth",
+    "sample_distribution",
     "select_sample",
     "simulate",
     "tables",
