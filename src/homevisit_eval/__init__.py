@@ -63,9 +63,11 @@ if TYPE_CHECKING:
     )
     from homevisit_eval.effects import (
         Effect,
+        FrameEffect,
         estimate_effect,
         estimate_frame_effect,
         pool_effects,
+        pool_frame_effects,
     )
     from homevisit_eval.errors import (
         DesignError,
@@ -166,9 +168,11 @@ _HOMES = {
     ),
     "effects": (
         "Effect",
+        "FrameEffect",
         "estimate_effect",
         "estimate_frame_effect",
         "pool_effects",
+        "pool_frame_effects",
     ),
     "errors": (
         "DesignError",
@@ -237,6 +241,7 @@ __all__ = [
     "ExactMatching",
     "FixedEffects",
     "FlowStep",
+    "FrameEffect",
     "FullMatching",
     "HomeVisitEvalError",
     "InverseProbability",
@@ -289,6 +294,7 @@ __all__ = [
     "match_students",
     "pool_balance",
     "pool_effects",
+    "pool_frame_effects",
     "preset",
     "read_design",
     "read_district",

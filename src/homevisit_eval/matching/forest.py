@@ -15,7 +15,7 @@ from homevisit_eval.compilation import compiled
 
 __all__ = ["Forest", "plant"]
 
-LEAF_ROWS = 8
+LEAF_ROWS = 64
 WIDE = 4.0
 """A caliper's variable is split first as long as it spreads over this many widths."""
 

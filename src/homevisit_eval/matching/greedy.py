@@ -302,8 +302,8 @@ def _nearest_on_line(market: Market, line: Line, f: int, need: int) -> int:
 
 
 @compiled
-def _bound(forest: Forest, node: int, point: FloatArray, widths: FloatArray, most: float) -> float:
-    """Return the least squared distance that a row of a node may have; infinity if over `most`.
+def _bound(forest: Forest, node: int, point: FloatArray, widths: FloatArray) -> float:
+    """Return the least squared distance that a row of a node may have; infinity if none is allowed.
 
     It adds what `_search_leaf` adds, in the same order, so rounding never makes it too large.
     """
@@ -312,11 +312,8 @@ def _bound(forest: Forest, node: int, point: FloatArray, widths: FloatArray, mos
     boxes, plain = forest.boxes, len(point) - len(widths)
     total = 0.0
     for dim in range(plain):
-        gap = max(boxes[node, 0, dim] - point[dim], point[dim] - boxes[node, 1, dim])
-        if gap > 0:
-            total += gap * gap
-            if total > most:
-                return np.inf
+        gap = max(boxes[node, 0, dim] - point[dim], point[dim] - boxes[node, 1, dim], 0.0)
+        total += gap * gap
     for dim in range(plain, len(point)):
         gap = max(boxes[node, 0, dim] - point[dim], point[dim] - boxes[node, 1, dim])
         if gap > widths[dim - plain]:
@@ -349,7 +346,7 @@ def _nearest_in_tree(market: Market, forest: Forest, f: int, need: int) -> int:
     if root < 0:
         return 0
     waits, bounds = np.empty(512, dtype=np.int64), np.empty(512)
-    waits[0], bounds[0] = root, _bound(forest, root, point, widths, np.inf)
+    waits[0], bounds[0] = root, _bound(forest, root, point, widths)
     waiting, got = 1, 0
     while waiting:
         waiting -= 1
@@ -366,8 +363,8 @@ def _nearest_in_tree(market: Market, forest: Forest, f: int, need: int) -> int:
         if child < 0:
             got = _search_leaf(market, forest, f, node, need, got)
             continue
-        first = _bound(forest, child, point, widths, most)
-        second = _bound(forest, child + 1, point, widths, most)
+        first = _bound(forest, child, point, widths)
+        second = _bound(forest, child + 1, point, widths)
         later = 1 if first <= second else 0
         waits[waiting], bounds[waiting] = child + later, max(first, second)
         waits[waiting + 1], bounds[waiting + 1] = child + 1 - later, min(first, second)
@@ -391,8 +388,6 @@ def _search_leaf(  # noqa: PLR0917
         for dim in range(plain):
             gap = forest.points[slot, dim] - point[dim]
             total += gap * gap
-            if total > most:
-                break
         row = forest.slots[slot]["row"]
         tie = _key(forest.slots[slot]["tie"], here, market.by_row)
         if total > most or (total == most and tie >= found[need - 1]["key"]):

@@ -233,8 +233,9 @@ def _space(
         focal["lowest"], focal["highest"] = bounds[own], bounds[own + 1] - 1
         rest = [limit for limit, same in zip(units.limits, on_score, strict=True) if not same]
         return line, None, rest
-    columns = [*units.coordinates.T, *(limit.values for limit in units.limits)]
-    points = _columns(columns, len(rows), np.float64)
+    points = np.ascontiguousarray(units.coordinates, dtype=np.float64)
+    if units.limits:
+        points = np.column_stack([points, *(limit.values for limit in units.limits)])
     tie = np.arange(len(rows))
     if not by_row:
         tie[sorted_rows(points[:, 0], stratum)] = np.arange(len(rows))
