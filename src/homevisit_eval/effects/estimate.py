@@ -225,7 +225,12 @@ def _effect(
             *_sample_notes(matched, outcome, counts),
             *_inference_notes(model, fit, clusters),
             *notes_on_estimate(
-                outcome, size, estimate, std_error, interacted, matched.matches.estimand.target
+                outcome,
+                size,
+                estimate,
+                std_error,
+                interacted,
+                target=matched.matches.estimand.target,
             ),
         ),
         synthetic=sample.synthetic,
@@ -363,6 +368,7 @@ def notes_on_estimate(
     estimate: float,
     std_error: float,
     interacted: float,
+    *,
     target: Target,
 ) -> list[str]:
     """Return what is missing of an estimate, and whether effects seem to differ."""

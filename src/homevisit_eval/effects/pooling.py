@@ -148,7 +148,7 @@ def _notes(
             first.estimate,
             first.std_error,
             first.estimate_interacted,
-            first.estimand.target,
+            target=first.estimand.target,
         ),
     }
     return (
@@ -161,7 +161,7 @@ def _notes(
             pooled.estimate,
             pooled.std_error,
             interacted,
-            first.estimand.target,
+            target=first.estimand.target,
         ),
     )
 

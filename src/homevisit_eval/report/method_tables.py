@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from homevisit_eval.design import (
-    MatchingMethod,
     Measurement,
-    NearestNeighbor,
-    NoMatching,
     StudyDesign,
 )
 from homevisit_eval.design.study import PartialDay
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, suppress_small_counts
+from homevisit_eval.report.method_words import LINK_WORDS, WHOSE_EFFECT, read_aloud
 from homevisit_eval.report.words import in_sentence, outcome_unit, reader_words
 from homevisit_eval.sample.labels import listed, school_years_text
 from homevisit_eval.table import HIDDEN, Sum, Table, format_value
@@ -35,16 +34,6 @@ __all__ = [
 
 SHORT_CHECKSUM = 12
 
-COLUMN_WORDS: Mapping[str, str] = {
-    "school_year": "school year",
-    "grade": "grade",
-    "school_id": "school",
-    "visited_prior": "record of a visit in the year before (yes / no / unknown)",
-}
-DISTANCE_WORDS: Mapping[str, str] = {
-    "linear_propensity_score": "the logit of the propensity score",
-    "propensity_score": "the propensity score",
-}
 POOL_WORDS: Mapping[str, str] = {
     "not_visited_before_year": "eligible students who were not visited before the school year; "
     "visits later in the year are part of the natural course and stay in",
@@ -63,35 +52,6 @@ DAY_WORDS: Mapping[PartialDay, str] = {
 }
 
 
-def read_aloud(method: MatchingMethod) -> str:
-    """Return a matching method as a sentence.
-
-    >>> from homevisit_eval.design import NoMatching
-    >>> read_aloud(NoMatching())
-    'All candidates were kept; the regression alone adjusts for differences before the visit.'
-    """
-    match method:
-        case NoMatching():
-            return (
-                "All candidates were kept; the regression alone adjusts for differences before "
-                "the visit."
-            )
-        case NearestNeighbor():
-            exact = [COLUMN_WORDS.get(name, name.replace("_", " ")) for name in method.exact]
-            within = f" with the same {listed(exact)}" if exact else ""
-            limit = (
-                "There was no limit on how far apart two matched students may be."
-                if method.caliper == "none"
-                else f"Students further apart than {method.caliper:g} standard deviations "
-                f"of {DISTANCE_WORDS[method.distance]} were not matched."
-            )
-            return (
-                f"Each visited student was matched to one comparison student{within}: the one "
-                f"whose propensity score, the chance of being visited given what was known before "
-                f"the visit, was nearest. Each comparison student was used once at most. {limit}"
-            )
-
-
 def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
     """Return how the comparison group was made: method, pool, covariates, fitted models.
 
@@ -103,9 +63,10 @@ def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
         The number of the table in a report.
     """
     question, method = matched.sample.question, matched.matches.method
+    estimand = matched.matches.estimand
     rows = [
         ("Method", read_aloud(method)),
-        ("Whose effect", f"{matched.matches.estimand} (ATT: the average effect on the visited)"),
+        ("Whose effect", f"{estimand} ({estimand.target}: {WHOSE_EFFECT[estimand.target]})"),
         ("Visits that count", f"{listed(question.programs)}, {listed(question.modes)}, completed, "
          "after the last day of the previous school year and before the school's first "
          "instructional day".replace("_", " ")),
@@ -114,8 +75,7 @@ def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
     ]  # fmt: skip
     rows += _covariate_rows(matched)
     rows += _model_rows(matched)
-    if isinstance(method, NearestNeighbor):
-        rows += _run_rows(matched)
+    rows += _run_rows(matched)
     rows += [("Note", note) for note in matched.sample.notes]
     return suppress_small_counts(
         Table(
@@ -271,10 +231,11 @@ def _model_rows(matched: MatchedSample) -> list[tuple[str, str]]:
             f"; caliper {format_value(width, 'number', digits=4)} on that scale" if width else ""
         )
         state = "converged" if model.converged else "did not converge"
+        terms = f"{LINK_WORDS[model.link]}, {len(model.names)} terms with the intercept"
         rows.append(
             (
                 f"Propensity model{f', {in_sentence(model.band)}' if model.band else ''}",
-                f"logit, {len(model.names)} terms with the intercept, {state}{caliper}",
+                f"{terms}, {state}{caliper}",
             )
         )
     return rows
@@ -283,22 +244,42 @@ def _model_rows(matched: MatchedSample) -> list[tuple[str, str]]:
 def _run_rows(matched: MatchedSample) -> list[tuple[str, str]]:
     """Return the facts of the run; students matched and not matched stand in the flow (F1)."""
     audit = matched.matches.audit
-    mean, largest = (
-        format_value(audit[name], "number", digits=4)
-        for name in ("mean_distance", "largest_distance")
-    )
-    rows = [
-        ("Order of matching", str(audit["order_rule"])),
-        ("Distance of matched pairs", f"mean {mean}, largest {largest}"),
-        ("Student-years with an equal score", shown_count(int(audit["tied_scores"]))),
-        ("Pairs that the other rule for ties would change",
-         shown_count(int(audit["pairs_under_other_tie_rule"]))),
-        ("Cells of what must be equal", f"{audit['exact_strata']:,}, of which "
-         f"{audit['exact_strata_without_match']:,} without comparison students"),
-        ("Student-years without a counterpart", _off_support(matched)),
-    ]  # fmt: skip
-    notes = reader_words(str(audit["notes"]), matched.sample.design)
+    rows = [(label, words(matched)) for name, label, words in RUN_FACTS if name in audit]
+    notes = reader_words(str(audit.get("notes", "")), matched.sample.design)
     return [*rows, ("Propensity models, notes", notes)] if notes else rows
+
+
+def _number(matched: MatchedSample, name: str) -> str:
+    return format_value(matched.matches.audit[name], "number", digits=4)
+
+
+def _count(matched: MatchedSample, name: str) -> str:
+    return shown_count(int(matched.matches.audit[name]))
+
+
+def _order(matched: MatchedSample) -> str:
+    return reader_words(str(matched.matches.audit["order_rule"]), matched.sample.design)
+
+
+def _pair_distances(matched: MatchedSample) -> str:
+    mean, largest = (_number(matched, name) for name in ("mean_distance", "largest_distance"))
+    return f"mean {mean}, largest {largest}"
+
+
+def _cells(matched: MatchedSample) -> str:
+    audit = matched.matches.audit
+    cells = f"{audit['exact_strata']:,}"
+    if "exact_strata_with_both_groups" in audit:
+        return f"{cells}, of which {audit['exact_strata_with_both_groups']:,} with both groups"
+    if "exact_strata_without_match" not in audit:
+        return cells
+    other = "visited" if matched.matches.estimand.target == "ATC" else "comparison"
+    return f"{cells}, of which {audit['exact_strata_without_match']:,} without {other} students"
+
+
+def _proof(matched: MatchedSample) -> str:
+    gap = float(matched.matches.audit["solver_gap"])
+    return "proved" if gap == 0 else f"a sample larger by up to {gap:.1%} was not ruled out"
 
 
 def _off_support(matched: MatchedSample) -> str:
@@ -315,6 +296,33 @@ def _off_support(matched: MatchedSample) -> str:
         HIDDEN if others in few else shown_count(comparison),
     )
     return f"{shown[0]} visited, {shown[1]} comparison"
+
+
+RUN_FACTS: tuple[tuple[str, str, Callable[[MatchedSample], str]], ...] = (
+    ("mean_distance", "Order of matching", _order),
+    ("mean_distance", "Distance of matched pairs", _pair_distances),
+    ("total_distance", "Sum of distances", partial(_number, name="total_distance")),
+    (
+        "optimal_total_distance",
+        "Smallest sum of distances possible",
+        partial(_number, name="optimal_total_distance"),
+    ),
+    ("tied_scores", "Student-years with an equal score", partial(_count, name="tied_scores")),
+    (
+        "pairs_under_other_tie_rule",
+        "Pairs that the other rule for ties would change",
+        partial(_count, name="pairs_under_other_tie_rule"),
+    ),
+    ("exact_strata", "Cells of what must be equal", _cells),
+    ("solver_gap", "That the sample is the largest", _proof),
+    (
+        "largest_difference_left",
+        "Largest difference of means left, in standard deviations",
+        partial(_number, name="largest_difference_left"),
+    ),
+    ("treated_off_support", "Student-years without a counterpart", _off_support),
+)
+"""A fact of the audit, the label of its row, and how it is said."""
 
 
 def _measurement_notes(design: StudyDesign) -> tuple[str, ...]:
