@@ -40,8 +40,10 @@ def binned_ecdf(
     values, w, starts = _runs(x, weights, least)
     if not len(starts):
         return np.zeros(0), np.zeros(0), np.zeros(0)
-    mass = np.add.reduceat(w, starts) / w.sum()
-    means = np.add.reduceat(w / w.sum() * values, starts) / mass
+    totals = np.add.reduceat(w, starts)
+    mass, first = totals / w.sum(), values[starts]
+    run = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(values))))
+    means = first + np.add.reduceat(w * (values - first[run]), starts) / totals
     through = np.cumsum(mass)
     return means, through - mass / 2, through
 
