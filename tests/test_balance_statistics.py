@@ -361,8 +361,8 @@ def test_no_point_of_a_curve_rests_on_few_rows(drawn, least):
     lone, _, steps = binned_ecdf(used, ones, least=least)
     rows = np.diff(np.append(0.0, steps)) * len(used)
     assert (rows > least - 0.5).all()
-    assert float((np.diff(np.append(0.0, steps)) * lone).sum()) == pytest.approx(used.mean(),
-                                                                               abs=1e-6)  # fmt: skip
+    mean = float((np.diff(np.append(0.0, steps)) * lone).sum())
+    assert mean == pytest.approx(used.mean(), abs=1e-6)
 
 
 @FEW

@@ -265,7 +265,11 @@ def _draw_ecdf(ax: Axes, distribution: Distribution, when: str) -> None:
                 where="pre", color=color, linestyle=dashes, linewidth=width, label=name,
             )  # fmt: skip
         else:
-            ax.plot(means, middle, color=color, linestyle=dashes, linewidth=width, label=name)
+            ax.plot(
+                np.concatenate([means[:1], means, means[-1:]]),
+                np.concatenate([[0.0], middle, [1.0]]),
+                color=color, linestyle=dashes, linewidth=width, label=name,
+            )  # fmt: skip
     ax.set_ylim(0, 1.02)
     ax.set_yticks([0, 0.5, 1])
     ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
