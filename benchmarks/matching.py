@@ -21,7 +21,7 @@ from homevisit_eval.balance import describe_groups
 from homevisit_eval.design import NearestNeighbor
 from homevisit_eval.matching import match_frame
 from homevisit_eval.matching.nearest import nearest_by_key, nearest_in_data_order
-from homevisit_eval.propensity import fit_logit
+from homevisit_eval.propensity import fit_propensity
 
 SIZES = (50_000, 200_000, 1_000_000)
 LARGEST_FOR_PEERS = 50_000
@@ -54,7 +54,7 @@ def jobs(frame: pd.DataFrame) -> list[tuple[str, Callable[[], object]]]:
     strata = ("grade", "year", "school")
     X = np.column_stack([np.ones(len(frame)), frame[covariates].to_numpy(dtype=float)])
     treated = frame["visited"].to_numpy()
-    score = fit_logit(X, treated).linear_predictor
+    score = fit_propensity(X, treated).linear_predictor
     units = np.rint(score * 1e12).astype(np.int64)
     none = np.zeros(len(frame), dtype=np.int64)
     cells = frame.groupby(list(strata)).ngroup().to_numpy()
@@ -64,7 +64,7 @@ def jobs(frame: pd.DataFrame) -> list[tuple[str, Callable[[], object]]]:
         return lambda: match_frame(frame, treated="visited", covariates=covariates, method=method)
 
     return [
-        ("propensity score, 11 columns", lambda: fit_logit(X, treated)),
+        ("propensity score, 11 columns", lambda: fit_propensity(X, treated)),
         ("nearest, data order", lambda: nearest_in_data_order(score, treated, none)),
         ("nearest, by key", lambda: nearest_by_key(units, treated, none)),
         ("nearest in 2,500 strata", lambda: nearest_in_data_order(score, treated, cells)),

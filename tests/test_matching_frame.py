@@ -53,7 +53,7 @@ def match(frame: pd.DataFrame, **options: object) -> Matches:
 @pytest.mark.parametrize("distance", ["linear_propensity_score", "propensity_score"])
 def test_every_pair_keeps_every_rule(ties, caliper, exact, distance):
     frame = people(300, 1)
-    method = NearestNeighbor(distance=distance, caliper=caliper, exact=exact, ties=ties)
+    method = NearestNeighbor(score=distance, caliper=caliper, exact=exact, ties=ties)
     matches = match(frame, method=method)
     pairs, sets, weights = matches.pairs, matches.matched_set, matches.weights
     treated, comparison = frame.loc[pairs["treated"]], frame.loc[pairs["comparison"]]

@@ -1,282 +1,281 @@
-"""Nearest neighbors on a score, 1:1 without replacement: compiled loops (arrays).
-
-The functions of this file call compiled functions of this file only. They are reached through
-two gateways, which fix types and memory layout: `nearest_in_data_order` and `nearest_by_key`.
-"""
+"""Nearest neighbor matching: who chooses when, and how many matches each may have (arrays)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from homevisit_eval.compilation import compiled
+from homevisit_eval.errors import MatchingError
+from homevisit_eval.matching.forest import Forest, plant
+from homevisit_eval.matching.greedy import CLOSEST, FARTHEST, IN_SEQUENCE, match_greedily
+from homevisit_eval.matching.line import Line, line_up, sorted_rows
+from homevisit_eval.matching.search import FOCAL, FOUND, MATCH, PERSON, ROW, Market, Records
+from homevisit_eval.matching.units import Limit, Pairs, Units
 
-__all__ = [
-    "IN_USE",
-    "MATCHED",
-    "NOT_IN_STRATUM",
-    "OUTSIDE_CALIPER",
-    "NearestMatches",
-    "nearest_by_key",
-    "nearest_in_data_order",
-]
-
-MATCHED = 0
-NOT_IN_STRATUM = 1
-OUTSIDE_CALIPER = 2
-IN_USE = 3
+__all__ = ["nearest_pairs", "variable_ratio"]
 
 Integers = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+ORDERS = ("largest", "smallest", "data", "random", "closest", "farthest")
+UNLIMITED = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class NearestMatches:
-    """For each row, its partner and why it has none.
+def nearest_pairs(
+    units: Units,
+    *,
+    ratio: ArrayLike,
+    max_uses: int,
+    max_uses_per_person: int,
+    order: str,
+    seed: int,
+    ties: str,
+    person_uses: Integers | None = None,
+) -> Pairs:
+    """Give each focal row the nearest rows of the other group that may still be used.
 
-    Attributes
+    Parameters
     ----------
-    partner : array of int, shape (n,)
-        The row of the match, for treated and for comparison rows; -1 without.
-    reason : array of int, shape (n,)
-        For treated rows `MATCHED`; `NOT_IN_STRATUM`: no comparison row in the stratum;
-        `OUTSIDE_CALIPER`: none within the caliper; `IN_USE`: those allowed were all taken.
-    tied
-        Rows that share their score with another row of their stratum.
+    units
+        Rows in the order that breaks ties. The distance is that of the coordinates, or of the
+        score if there are none. Under ``ties="row"`` scores should be whole numbers below 2^53,
+        so that equal distances are exactly equal.
+    ratio : int, or array of int, shape (focal rows,)
+        Matches for each focal row, in the order of rows.
+    max_uses, max_uses_per_person
+        How often a row, and all rows of a person together, may be matches; 0 for no limit.
+    order
+        Who chooses first: ``"largest"`` or ``"smallest"`` score, ``"data"`` (rows), ``"random"``,
+        ``"closest"`` or ``"farthest"``.
+    seed
+        Of the random order.
+    ties
+        ``"row"`` or ``"matchit"``.
+    person_uses : array of int, shape (persons,), optional
+        Uses so far, as of other calls; this call's uses are added in place.
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    MatchingError
+        If an option is unknown, lacks what it needs, or arrays do not fit together.
+
+    Notes
+    -----
+    With a limit of uses, everybody chooses a first match, then everybody with one a second, and
+    so on; without any, all at once. Nobody gets the same row twice, and every pair meets the
+    stratum, all calipers (inclusive), what must differ, and is of two persons.
+
+    *Order.* Equal scores keep the order of rows. ``"closest"``: the focal row whose nearest usable
+    row is closest; who finds that row used when its turn comes looks again and waits anew (among
+    equal distances by row, or, under ``"matchit"``, before all others). ``"farthest"``: the same
+    with the largest distance first, so who finds the row used takes the next nearest at once.
+
+    *Equal distances* under ``"row"``: the lower row. Under ``"matchit"``, the rules of R's MatchIt
+    4.7.2, as its results show them. On a score: all rows of the stratum, focal ones too, stand in
+    the order of scores; fewer steps from the focal row (in later rounds from its outermost
+    matches) win, then the left. In coordinates: rows stand in the order of the first one; the
+    most steps win, then the right.
+
+    Used rows are skipped by links that shorten themselves (union-find), or cut from the tree, so
+    a line takes the time of its sort.
     """
+    _check(units, order, ties, max_uses, max_uses_per_person)
+    by_row = ties == "row"
+    focal = _focal(units, ratio)
+    rows, persons = _rows(units, max_uses, max_uses_per_person, person_uses)
+    line, forest, limits = _space(units, rows, focal, by_row)
+    matches = np.zeros(int(focal["room"].sum()), dtype=MATCH)
+    matches["row"] = -1
+    market = Market(
+        rows=rows,
+        persons=persons,
+        focal=focal,
+        matches=matches,
+        limits=_columns([limit.values for limit in limits], len(rows), np.float64),
+        widths=np.array([limit.width for limit in limits], dtype=np.float64),
+        apart=np.ascontiguousarray(
+            _columns([], len(rows), np.int64) if units.apart is None else units.apart,
+            dtype=np.int64,
+        ),
+        found=np.zeros(int(focal["room"].max(initial=0)), dtype=FOUND),
+        by_row=by_row,
+    )
+    at_once = max_uses == 0 and max_uses_per_person == 0
+    by_distance = {"closest": CLOSEST, "farthest": FARTHEST}
+    when = IN_SEQUENCE if at_once else by_distance.get(order, IN_SEQUENCE)
+    match_greedily(market, line, forest, _sequence(units, focal, order, seed), when, at_once)
+    if person_uses is not None:
+        person_uses[: len(persons)] = persons["done"]
+    return _pairs(focal, matches)
 
-    partner: Integers
-    reason: Integers
-    tied: int
 
-    def __repr__(self) -> str:
-        """Show that there are matches, no rows."""
-        return f"NearestMatches({len(self.partner)} rows)"
-
-
-def nearest_in_data_order(
-    score: ArrayLike, treated: ArrayLike, stratum: ArrayLike, *, caliper: float = np.inf
-) -> NearestMatches:
-    """Give each treated row the nearest free comparison row; ties go by the order of rows.
+def variable_ratio(
+    score: ArrayLike, focal: ArrayLike, *, mean: int, least: int, most: int
+) -> Integers:
+    """Return how many matches each focal row may have, more where the score is low.
 
     Parameters
     ----------
     score : array of shape (n,)
-        The distance scale; finite.
-    treated : array of shape (n,)
-        0 or 1.
-    stratum : array of int, shape (n,)
-        Only rows of one stratum are matched.
-    caliper
-        The widest distance, in units of `score`, inclusive.
+    focal : array of bool, shape (n,)
+    mean, least, most
+        Matches for each focal row; 1 <= least <= mean <= most.
+
+    Returns
+    -------
+    array of int, shape (focal rows,)
+        In the order of rows; their mean is `mean`.
 
     Notes
     -----
-    Treated rows choose by descending score, equal ones by row. All rows of a stratum, treated
-    ones too, stand sorted by score (equal ones by row); the search steps outward from the
-    treated row, left 1, right 1, left 2, right 2 and so on, and of equally near free comparison
-    rows takes the one that it meets first. This is the rule of R's MatchIt 4.7.2. Used rows are
-    skipped by links that shorten themselves (union-find), so the time is that of the sort.
-    """
-    values = np.ascontiguousarray(score, dtype=np.float64)
-    return _run(_data_order_loop, values, treated, stratum, float(caliper))
+    Focal rows with low scores have more comparison rows like them. From the lowest score on (of
+    equal ones the last row), each gets `most`, until the mean is reached; the others get `least`.
 
-
-def nearest_by_key(
-    score: ArrayLike, treated: ArrayLike, stratum: ArrayLike, *, caliper: int | None = None
-) -> NearestMatches:
-    """Give each treated row the nearest free comparison row; ties go to the first row.
-
-    Parameters
+    References
     ----------
-    score : array of int, shape (n,)
-        The distance scale in whole units (for example 1e-12), so that equal distances are
-        exactly equal.
-    treated, stratum
-        As in `nearest_in_data_order`.
-    caliper
-        The widest distance in the same units, inclusive; None for no limit.
-
-    Notes
-    -----
-    Treated rows choose by descending score, equal ones by row; of equally near free comparison
-    rows, on either side, the first row is taken. With rows ordered by a key beforehand, the
-    result depends on scores and keys alone.
+    Ming, K., & Rosenbaum, P. R. (2000). Substantial gains in bias reduction from matching with
+    a variable number of controls. *Biometrics*, 56(1), 118-124.
     """
-    values = np.ascontiguousarray(score, dtype=np.int64)
-    widest = np.iinfo(np.int64).max if caliper is None else int(caliper)
-    return _run(_key_loop, values, treated, stratum, widest)
+    if not 1 <= least <= mean <= most:
+        raise MatchingError(
+            f"A variable ratio needs 1 <= least <= mean <= most; they are {least}, {mean}, {most}."
+        )
+    values = np.asarray(score, dtype=np.float64)[np.asarray(focal, dtype=bool)]
+    ratio = np.full(len(values), least, dtype=np.int64)
+    spare = len(values) * (mean - least)
+    from_lowest = np.argsort(-values, kind="stable")[::-1]
+    before = np.arange(len(values)) * (most - least)
+    ratio[from_lowest] += np.clip(spare - before, 0, most - least)
+    return ratio
 
 
-def _run(
-    loop: Callable[..., None],
-    score: NDArray[Any],
-    treated: ArrayLike,
-    stratum: ArrayLike,
-    caliper: float,
-) -> NearestMatches:
-    n = len(score)
-    group = np.ascontiguousarray(treated, dtype=np.int64)
-    cell = np.ascontiguousarray(stratum, dtype=np.int64)
-    order = np.lexsort((score, cell)) if n and (cell != cell[0]).any() else _stable(score)
-    order = np.ascontiguousarray(order, dtype=np.int64)
-    score, group, cell = score[order], group[order], cell[order]
-    bounds = np.flatnonzero(np.diff(cell, prepend=cell[:1] - 1, append=cell[-1:] + 1))
-    bounds = np.ascontiguousarray(bounds if n else np.zeros(1), dtype=np.int64)
-    run_start = _run_starts(score, bounds)
-    partner = np.full(n, -1, dtype=np.int64)
-    loop(score, group, order, bounds, run_start, caliper, partner)
-    reason = _reasons(score, group, bounds, caliper, partner)
-    in_rows = np.full(n, -1, dtype=np.int64)
-    in_rows[order] = np.where(partner >= 0, order[partner], -1)
-    why = np.zeros(n, dtype=np.int64)
-    why[order] = reason
-    sizes = np.bincount(run_start, minlength=n)
-    return NearestMatches(in_rows, why, int(sizes[sizes > 1].sum()))
+def _check(units: Units, order: str, ties: str, max_uses: int, max_uses_per_person: int) -> None:
+    n = len(units.focal)
+    if order not in ORDERS or ties not in ("row", "matchit"):
+        raise MatchingError(
+            f"order must be one of {', '.join(ORDERS)}, and ties row or matchit; they are "
+            f"{order!r} and {ties!r}."
+        )
+    if units.score is None and (units.coordinates is None or order in ("largest", "smallest")):
+        raise MatchingError(
+            f"order {order!r} needs a score, and so does matching without coordinates. Give a "
+            "score, or choose order 'data'."
+        )
+    if min(max_uses, max_uses_per_person) < 0 or (max_uses_per_person and units.person is None):
+        raise MatchingError(
+            "max_uses and max_uses_per_person must be 0 (no limit) or more, and the latter needs "
+            "to know whose row each is."
+        )
+    arrays = (units.stratum, units.score, units.coordinates, units.apart, units.person)
+    lengths = [len(array) for array in arrays if array is not None]
+    lengths += [len(limit.values) for limit in units.limits]
+    if set(lengths) - {n}:
+        raise MatchingError(f"All arrays need the length of focal, {n:,}; there is another one.")
+    if n and units.stratum.min() < 0:
+        raise MatchingError("Strata are numbered from 0; there are negative numbers.")
+    for values in (units.score, units.coordinates):
+        if values is not None and not np.isfinite(values).all():
+            raise MatchingError(
+                "Scores and coordinates must be finite; leave rows without them out first."
+            )
 
 
-def _stable(score: NDArray[Any]) -> NDArray[np.intp]:
-    return np.argsort(score, kind="stable")
+def _focal(units: Units, ratio: ArrayLike) -> Records:
+    rows = np.flatnonzero(units.focal)
+    focal = np.zeros(len(rows), dtype=FOCAL)
+    focal["row"], focal["room"] = rows, ratio
+    focal["start"] = np.cumsum(focal["room"]) - focal["room"]
+    return focal
 
 
-def _run_starts(score: NDArray[Any], bounds: Integers) -> Integers:
-    """Return for each sorted position where its run of equal scores begins."""
-    n = len(score)
-    begins = np.ones(n, dtype=bool)
-    begins[1:] = score[1:] != score[:-1]
-    begins[bounds[:-1]] = True
-    starts: Integers = np.maximum.accumulate(np.where(begins, np.arange(n), 0)).astype(np.int64)
-    return starts
+def _rows(
+    units: Units, max_uses: int, max_uses_per_person: int, person_uses: Integers | None
+) -> tuple[Records, Records]:
+    """Return all rows, and the persons whose they are."""
+    rows = np.zeros(len(units.focal), dtype=ROW)
+    rows["left"] = max_uses or UNLIMITED
+    if units.person is None:
+        return rows, np.zeros(0, dtype=PERSON)
+    rows["person"] = units.person
+    persons = np.zeros(int(units.person.max(initial=-1)) + 1, dtype=PERSON)
+    if person_uses is not None:
+        if len(person_uses) < len(persons):
+            raise MatchingError("person_uses needs a place for each person.")
+        persons["done"] = person_uses[: len(persons)]
+    persons["left"] = max_uses_per_person - persons["done"] if max_uses_per_person else UNLIMITED
+    return rows, persons
 
 
-def _reasons(
-    score: NDArray[Any], group: Integers, bounds: Integers, caliper: float, partner: Integers
-) -> Integers:
-    """Say of each treated position without a partner what stood in the way."""
-    n = len(score)
-    reason = np.zeros(n, dtype=np.int64)
-    lost = np.flatnonzero((group == 1) & (partner < 0))
-    if not len(lost):
-        return reason
-    position = np.arange(n)
-    before = np.maximum.accumulate(np.where(group == 0, position, -1))[lost]
-    after = np.minimum.accumulate(np.where(group == 0, position, n)[::-1])[::-1][lost]
-    cell = np.searchsorted(bounds, lost, side="right") - 1
-    has_before, has_after = before >= bounds[cell], after < bounds[cell + 1]
-    near = np.zeros(len(lost), dtype=bool)
-    near[has_before] = (score[lost] - score[before])[has_before] <= caliper
-    last = np.minimum(after, n - 1)
-    near[has_after] |= (score[last] - score[lost])[has_after] <= caliper
-    reason[lost] = np.where(near, IN_USE, OUTSIDE_CALIPER)
-    reason[lost[~(has_before | has_after)]] = NOT_IN_STRATUM
-    return reason
+def _space(
+    units: Units, rows: Records, focal: Records, by_row: bool
+) -> tuple[Line | None, Forest | None, list[Limit]]:
+    """Return where to look, and the calipers still to be checked; tell rows where they stand."""
+    stratum = np.ascontiguousarray(units.stratum, dtype=np.int64)
+    own = stratum[units.focal]
+    if units.coordinates is None:
+        assert units.score is not None
+        score = np.ascontiguousarray(units.score, dtype=np.float64)
+        on_score = [np.array_equal(limit.values, score) for limit in units.limits]
+        width = min(
+            (limit.width for limit, same in zip(units.limits, on_score, strict=True) if same),
+            default=np.inf,
+        )
+        line, place, bounds = line_up(score, stratum, units.focal, float(width))
+        rows["place"] = place
+        focal["here"] = focal["low"] = focal["high"] = place[units.focal]
+        focal["lowest"], focal["highest"] = bounds[own], bounds[own + 1] - 1
+        rest = [limit for limit, same in zip(units.limits, on_score, strict=True) if not same]
+        return line, None, rest
+    points = np.ascontiguousarray(units.coordinates, dtype=np.float64)
+    if units.limits:
+        points = np.column_stack([points, *(limit.values for limit in units.limits)])
+    tie = np.arange(len(rows))
+    if not by_row:
+        tie[sorted_rows(points[:, 0], stratum)] = np.arange(len(rows))
+    widths = np.array([limit.width for limit in units.limits], dtype=np.float64)
+    forest, rows["place"], roots = plant(points, widths, stratum, units.focal, tie)
+    focal["here"], focal["lowest"] = tie[units.focal], roots[own]
+    return None, forest, list(units.limits)
 
 
-@compiled
-def _follow(link: Integers, place: int) -> int:
-    """Return where the links from `place` end, and shorten them on the way."""
-    while link[place] != place:
-        link[place] = link[link[place]]
-        place = link[place]
-    return place
+def _columns(columns: Sequence[NDArray[Any]], n: int, dtype: type) -> NDArray[Any]:
+    """Return columns side by side, shape (n, columns)."""
+    table = np.empty((n, len(columns)), dtype=dtype)
+    for number, column in enumerate(columns):
+        table[:, number] = column
+    return table
 
 
-@compiled
-def _links(group: Integers) -> tuple[Integers, Integers]:
-    """Return links to the nearest free comparison place at or left of, at or right of, a place.
-
-    Places are 1 to n; 0 and n + 1 mean that there is none.
-    """
-    n = len(group)
-    left = np.arange(n + 2)
-    right = np.arange(n + 2)
-    for place in range(1, n + 1):
-        if group[place - 1] == 1:
-            left[place] = place - 1
-            right[place] = place + 1
-    return left, right
-
-
-@compiled
-def _data_order_loop(  # noqa: PLR0917
-    score: NDArray[np.float64],
-    group: Integers,
-    order: Integers,  # noqa: ARG001
-    bounds: Integers,
-    run_start: Integers,
-    caliper: float,
-    partner: Integers,
-) -> None:
-    left, right = _links(group)
-    for cell in range(len(bounds) - 1):
-        last = bounds[cell + 1] - 1
-        while last >= bounds[cell]:
-            first = run_start[last]
-            for at in range(first, last + 1):
-                if group[at] == 0:
-                    continue
-                below = _follow(left, at + 1) - 1
-                above = _follow(right, at + 1) - 1
-                has_below = below >= bounds[cell]
-                has_above = above < bounds[cell + 1]
-                chosen = -1
-                if has_below and has_above:
-                    down = abs(score[at] - score[below])
-                    up = abs(score[at] - score[above])
-                    first_met = at - below <= above - at
-                    chosen = below if down < up or (down == up and first_met) else above
-                elif has_below:
-                    chosen = below
-                elif has_above:
-                    chosen = above
-                if chosen >= 0 and abs(score[at] - score[chosen]) <= caliper:
-                    partner[at] = chosen
-                    partner[chosen] = at
-                    left[chosen + 1] = chosen
-                    right[chosen + 1] = chosen + 2
-            last = first - 1
+def _sequence(units: Units, focal: Records, order: str, seed: int) -> Integers:
+    """Return the numbers of focal rows in the order in which they choose."""
+    rows = focal["row"]
+    if order == "random":
+        bits = np.random.PCG64(np.random.SeedSequence([seed]))
+        key = np.random.Generator(bits).random(len(units.focal))[rows]
+    elif order in ("largest", "smallest"):
+        assert units.score is not None
+        key = units.score[rows] if order == "smallest" else -units.score[rows]
+    else:
+        return np.arange(len(rows))
+    if units.person is None:  # strata do not touch each other: one after the other is faster
+        return sorted_rows(key, units.stratum[rows]).astype(np.int64)
+    return np.argsort(key, kind="stable").astype(np.int64)
 
 
-@compiled
-def _key_loop(  # noqa: PLR0917
-    score: Integers,
-    group: Integers,
-    order: Integers,
-    bounds: Integers,
-    run_start: Integers,
-    caliper: int,
-    partner: Integers,
-) -> None:
-    left, right = _links(group)
-    for cell in range(len(bounds) - 1):
-        last = bounds[cell + 1] - 1
-        while last >= bounds[cell]:
-            first = run_start[last]
-            for at in range(first, last + 1):
-                if group[at] == 0:
-                    continue
-                above = _follow(right, first + 1) - 1
-                below = _follow(left, first) - 1
-                has_above = above < bounds[cell + 1]
-                has_below = below >= bounds[cell]
-                if has_below:  # of the equal scores there, the first that is free
-                    below = _follow(right, run_start[below] + 1) - 1
-                chosen = -1
-                if has_below and has_above:
-                    down = score[at] - score[below]
-                    up = score[above] - score[at]
-                    first_key = order[below] < order[above]
-                    chosen = below if down < up or (down == up and first_key) else above
-                elif has_below:
-                    chosen = below
-                elif has_above:
-                    chosen = above
-                if chosen >= 0 and abs(score[at] - score[chosen]) <= caliper:
-                    partner[at] = chosen
-                    partner[chosen] = at
-                    left[chosen + 1] = chosen
-                    right[chosen + 1] = chosen + 2
-            last = first - 1
+def _pairs(focal: Records, matches: Records) -> Pairs:
+    made = matches["row"] >= 0
+    number = np.repeat(np.arange(len(focal)), focal["room"])[made]
+    rank = np.arange(len(matches))[made] - focal["start"][number] + 1
+    return Pairs(
+        np.ascontiguousarray(focal["row"][number]),
+        rank,
+        np.ascontiguousarray(matches["row"][made]),
+        np.ascontiguousarray(matches["distance"][made]),
+    )

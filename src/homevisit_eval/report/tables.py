@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from homevisit_eval.report.audit_table import match_audit
 from homevisit_eval.report.balance_tables import (
     balance_before_and_after,
     balance_by_group,
@@ -39,6 +40,7 @@ __all__ = [
     "decisions",
     "full_estimates",
     "impacts",
+    "match_audit",
     "matching_specification",
     "panel_counts",
     "provenance",
