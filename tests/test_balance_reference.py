@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from matchit_specs import REFERENCE
 
 from homevisit_eval.balance import assess_frame_balance, effective_sample_sizes
 from homevisit_eval.balance.statistics import column_balance, compared_groups
 from homevisit_eval.design import ExactMatching, NearestNeighbor
 from homevisit_eval.matching import Estimand, Matches
+from matchit_specs import REFERENCE
 
 DIGITS = 1e-8  # absolute and relative; most agree to 1e-13
 NAMES = sorted(path.name.removesuffix("_units.csv") for path in REFERENCE.glob("*_units.csv"))
