@@ -3,8 +3,8 @@
     python benchmarks/matching.py [--only TEXT] [rows ...]
 
 Without arguments: 50,000, 200,000 and 1,000,000 rows. Every job runs in a process of its own on
-one thread, after compiling on a small case; memory is what the process grows by while it runs,
-in multiples of the data frame. Peers that are installed (pymatchit-causal, causallib, psmpy) do
+one thread, after compiling on a small case; memory is what the process grows by while it runs, at
+its peak, in multiples of the data frame (Linux only). Peers that are installed (pymatchit-causal, causallib, psmpy) do
 the same job in the same run, each in a process that is stopped after two minutes.
 """
 
@@ -14,11 +14,11 @@ import argparse
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 for name in THREADS:
@@ -92,6 +92,7 @@ def optimal_within_caliper(frame: pd.DataFrame) -> Job:
     from dataclasses import replace
 
     from homevisit_eval.matching.optimal import optimal_pairs
+
     from homevisit_eval.matching.units import Limit
 
     given = units(frame)
@@ -249,6 +250,15 @@ PEERS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Job]]] = {
 }
 
 
+def resident(*, reset: bool = False) -> float:
+    """Return the peak resident memory since the last reset, in MB (the present one on a reset)."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    name = "VmRSS" if reset else "VmHWM"
+    return float(next(line.split()[1] for line in status if line.startswith(name))) / 1024
+
+
 def one(name: str, n: int) -> None:
     """Run one job in this process and print its seconds and megabytes as JSON."""
     make = JOBS[name][0] if name in JOBS else PEERS[name][2]
@@ -256,11 +266,11 @@ def one(name: str, n: int) -> None:
         make(district(SMALL))()
     frame = district(n)
     job = make(frame)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident(reset=True)
     clock, processor = time.perf_counter(), time.process_time()
     job()
     took, busy = time.perf_counter() - clock, time.process_time() - processor
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    grown = resident() - before
     size = frame.memory_usage().sum() / 1024**2
     print(json.dumps({"seconds": took, "cpu": busy, "grown": grown, "frame": size}))
 
