@@ -52,7 +52,7 @@ def test_a_table_by_hand():
     balance = assess_balance(match_students(sample, NoMatching()), "attendance_rate")
     rate = row(balance, "attendance_rate_prior")
     sd = math.sqrt(0.005)
-    assert rate["mean_visited_before"] == pytest.approx(0.95)
+    assert rate["mean_treated_before"] == pytest.approx(0.95)
     assert rate["mean_comparison_before"] == pytest.approx(0.8)
     assert rate["mean_comparison_after"] == pytest.approx(0.85)  # the last row is not observed
     assert rate["smd_before"] == pytest.approx(0.15 / sd)
@@ -61,10 +61,10 @@ def test_a_table_by_hand():
     assert rate["variance_ratio_after"] == pytest.approx(1.0)
     assert rate["wwc_effect_size"] == pytest.approx((1 - 3 / 7) * 0.10 / sd)
     assert rate["wwc_category"] == "not satisfied"
-    assert (rate["n_visited"], rate["n_comparison"]) == (2, 2)
-    assert (rate["n_visited_before"], rate["n_comparison_before"]) == (2, 3)
+    assert (rate["n_treated"], rate["n_comparison"]) == (2, 2)
+    assert (rate["n_treated_before"], rate["n_comparison_before"]) == (2, 3)
     girl = row(balance, "female")
-    assert girl["sd_visited_before"] == 0.5
+    assert girl["sd_treated_before"] == 0.5
     assert girl["smd_before"] == pytest.approx((1 / 2 - 1 / 3) / 0.5)
     assert math.isnan(girl["variance_ratio_before"])
     assert girl["wwc_effect_size"] == 0
@@ -96,9 +96,9 @@ def test_a_pretest_counts_only_where_it_is_measured(matched):
     baseline, weights = matched.sample.baseline, matched.matches.weights
     pretest = (baseline["grade_band"] == "with pretest") & (weights > 0)
     math_row = row(balance, "math_score_std_prior")
-    assert math_row["n_visited"] == (pretest & (baseline["visited"] == 1)).sum()
-    assert math_row["n_visited"] < row(balance, "female")["n_visited"]
-    assert math_row["mean_visited_after"] == pytest.approx(
+    assert math_row["n_treated"] == (pretest & (baseline["visited"] == 1)).sum()
+    assert math_row["n_treated"] < row(balance, "female")["n_treated"]
+    assert math_row["mean_treated_after"] == pytest.approx(
         baseline.loc[pretest & (baseline["visited"] == 1), "math_score_std_prior"].mean()
     )
 
@@ -106,8 +106,8 @@ def test_a_pretest_counts_only_where_it_is_measured(matched):
 def test_before_and_after_have_one_denominator(matched):
     table = assess_balance(matched).table
     for when in ("before", "after"):
-        gap = table[f"mean_visited_{when}"] - table[f"mean_comparison_{when}"]
-        np.testing.assert_allclose(table[f"smd_{when}"], gap / table["sd_visited_before"])
+        gap = table[f"mean_treated_{when}"] - table[f"mean_comparison_{when}"]
+        np.testing.assert_allclose(table[f"smd_{when}"], gap / table["sd_treated_before"])
 
 
 def test_matching_improves_the_score(matched):
@@ -118,12 +118,12 @@ def test_matching_improves_the_score(matched):
 def test_wwc_sizes_use_the_spread_of_the_analytic_sample(matched):
     balance = assess_balance(matched, "attendance_rate")
     for found in balance.table.to_dict("records"):
-        n = found["n_visited"], found["n_comparison"]
-        means = found["mean_visited_after"], found["mean_comparison_after"]
+        n = found["n_treated"], found["n_comparison"]
+        means = found["mean_treated_after"], found["mean_comparison_after"]
         if found["wwc_effect_size_kind"] == "Cox index":
             expected = cox_index(*means, *n)
         else:
-            spreads = found["sd_visited_after"], found["sd_comparison_after"]
+            spreads = found["sd_treated_after"], found["sd_comparison_after"]
             expected = hedges_g(means[0] - means[1], *spreads, *n)
         assert found["wwc_effect_size"] == pytest.approx(expected)
 
@@ -252,5 +252,5 @@ def test_matched_rows_without_the_outcome_are_counted(matched):
     found = row(assess_balance(matched, "attendance_rate"), "female")
     seen = matched.sample.outcomes["attendance_rate"].notna()
     used, visited = matched.matches.weights > 0, matched.sample.baseline["visited"] == 1
-    assert found["lost_visited"] == (used & visited & ~seen).sum() > 0
-    assert found["n_visited"] + found["lost_visited"] == matched.n_visited
+    assert found["lost_treated"] == (used & visited & ~seen).sum() > 0
+    assert found["n_treated"] + found["lost_treated"] == matched.n_visited

@@ -89,11 +89,12 @@ def test_every_variation_finds_the_same_without_files() -> None:
     simulation = simulate(little(), 3, tables=TABLES, outcomes=OUTCOMES)
 
     def found(panel: hv.Panel) -> list[float]:
-        matched = hv.match_students(hv.select_sample(panel, DESIGN))
+        sample = hv.select_sample(panel, DESIGN)
+        matched = (hv.match_students(sample),)
         return [
             effect.estimate
             for variation in DESIGN.sensitivity
-            for effect in vary(panel, matched, variation)
+            for effect in vary(panel, sample, matched, variation)
         ]
 
     with prepared_panel(simulation, DESIGN.measurement) as panel:

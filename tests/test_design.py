@@ -40,7 +40,7 @@ ATTENDANCE = Outcome(
 )
 QUESTION = Question("summer", label="Summer visits", role="primary", outcomes=("attendance_rate",))
 DESIGN = StudyDesign(
-    format=1,
+    format=2,
     title="A study",
     school_years=(2015,),
     grades=(1, 2),
@@ -52,7 +52,7 @@ DESIGN = StudyDesign(
 
 def test_the_defaults_are_the_documented_ones() -> None:
     assert DESIGN.matching == NearestNeighbor(
-        distance="linear_propensity_score",
+        score="linear_propensity_score",
         caliper=0.2,
         exact=("school_year", "grade", "visited_prior"),
         ties="row",
@@ -148,7 +148,7 @@ def test_a_caliper_is_a_number_above_0_or_none(caliper: object) -> None:
             r"must vary something: give at least one of pool",
         ),
         (lambda: Variation("x", "X", min_days_enrolled=400), r"must be between 1 and 366"),
-        (lambda: replace(DESIGN, format=2), r"format must be one of 1; it is 2"),
+        (lambda: replace(DESIGN, format=3), r"format must be one of 2; it is 3"),
         (lambda: replace(DESIGN, school_years=()), r"school_years must hold at least one"),
         (lambda: replace(DESIGN, school_years=("2014-15",)), r"school_years\[0\] must be a whole"),
         (lambda: replace(DESIGN, school_years=(2015, 2015)), r"holds 2015 more than once"),
@@ -271,10 +271,10 @@ def test_no_matching_may_come_with_its_own_clusters() -> None:
 
 def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(DesignError) as caught:
-        NearestNeighbor(distance="score", caliper=-1, exact=("a", "a"), ties="rows")  # type: ignore[arg-type]
+        NearestNeighbor(score="nearest", caliper=-1, exact=("a", "a"), ties="rows")  # type: ignore[arg-type]
     lines = str(caught.value).splitlines()
     assert [line.split(" ")[0] for line in lines] == [
-        "NearestNeighbor.distance",
+        "NearestNeighbor.score",
         "NearestNeighbor.caliper",
         "NearestNeighbor.exact",
         "NearestNeighbor.ties",

@@ -15,16 +15,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homevisit_eval.design import (
+    CardinalityMatching,
+    CoarsenedExactMatching,
+    CompleteCases,
     Covariate,
     DifferenceInMeans,
     Eligibility,
+    EntropyBalancing,
+    ExactMatching,
     FixedEffects,
+    FullMatching,
+    InverseProbability,
     Measurement,
+    MissingIndicator,
+    MultipleImputation,
     NearestNeighbor,
     NoMatching,
+    OptimalPairs,
     Outcome,
+    OverlapWeights,
     Question,
     StudyDesign,
+    Subclassification,
     Variation,
     design_checksum,
     design_text,
@@ -84,12 +96,31 @@ SCHOOLS = [word for word in get_args(ComparisonSchools) if word != "same_school"
 
 
 def matchings(exact: Any) -> st.SearchStrategy[Any]:
-    return st.builds(NoMatching) | st.builds(
-        NearestNeighbor,
-        distance=st.sampled_from(["linear_propensity_score", "propensity_score"]),
-        caliper=st.just("none") | st.floats(1e-9, 1e6),
-        exact=some_of(exact),
-        ties=st.sampled_from(["row", "matchit"]),
+    estimands = st.sampled_from(["ATT", "ATC", "ATE"])
+    focal = st.sampled_from(["ATT", "ATC"])
+    calipers = st.just("none") | st.floats(1e-9, 1e6)
+    links = st.sampled_from(["logit", "probit", "cloglog"])
+    return st.one_of(
+        st.builds(NoMatching),
+        st.builds(OverlapWeights, link=links),
+        st.builds(EntropyBalancing, estimand=estimands, moments=st.integers(1, 3)),
+        st.builds(InverseProbability, estimand=estimands, truncate=st.sampled_from(["none", 0.99])),
+        st.builds(Subclassification, estimand=estimands, subclasses=st.integers(2, 50)),
+        st.builds(ExactMatching, estimand=estimands, exact=some_of(exact)),
+        st.builds(CoarsenedExactMatching, estimand=estimands, exact=some_of(exact)),
+        st.builds(CardinalityMatching, tolerance=st.floats(0, 1), exact=some_of(exact)),
+        st.builds(FullMatching, max_ratio=st.sampled_from(["unlimited", 3, 1 / 3]), link=links),
+        st.builds(OptimalPairs, estimand=focal, ratio=st.integers(1, 5), caliper=calipers),
+        st.builds(
+            NearestNeighbor,
+            estimand=focal,
+            score=st.sampled_from(["linear_propensity_score", "propensity_score"]),
+            distance=st.sampled_from(["score", "mahalanobis"]),
+            max_uses=st.sampled_from([1, 3, "unlimited"]),
+            caliper=calipers,
+            exact=some_of(exact),
+            ties=st.sampled_from(["row", "matchit"]),
+        ),
     )
 
 
@@ -101,6 +132,16 @@ def models() -> st.SearchStrategy[Any]:
     )
 
 
+missing_rules = (
+    st.builds(CompleteCases)
+    | st.builds(MissingIndicator)
+    | st.builds(
+        MultipleImputation,
+        imputations=st.integers(2, 200),
+        seed=st.integers(0, 2**53),
+        iterations=st.integers(1, 100),
+    )
+)
 measurements = st.builds(
     Measurement,
     partial_day=st.sampled_from(get_args(PartialDay)),
@@ -163,13 +204,14 @@ def designs(draw: st.DrawFn) -> StudyDesign:
             draw(texts),
             pool=draw(st.none() | st.sampled_from(get_args(Pool))),
             min_days_enrolled=draw(days),
+            missing_covariates=draw(st.none() | missing_rules),
             matching=draw(st.none() | matchings(strata)),
             model=draw(st.none() | models()),
         )
         for name in draw(st.lists(names, max_size=2, unique=True))
     )
     return StudyDesign(
-        format=1,
+        format=2,
         title=draw(texts),
         school_years=draw(st.lists(st.integers(1990, 2100), min_size=1, unique=True).map(tuple)),
         grades=draw(st.lists(st.integers(-1, 12), min_size=1, unique=True).map(tuple)),
@@ -178,6 +220,7 @@ def designs(draw: st.DrawFn) -> StudyDesign:
         questions=questions,
         eligibility=Eligibility(draw(days), draw(days)),
         measurement=draw(measurements),
+        missing_covariates=draw(missing_rules),
         matching=draw(matchings(strata)),
         model=draw(models()),
         sensitivity=sensitivity,
@@ -235,7 +278,7 @@ def test_the_checksum_of_a_design_is_the_same_on_every_machine() -> None:
         'unit = "u"\nbeneficial = "lower"\nbaseline = "incidents_prior"\n'
         '[[questions]]\nname = "q"\nlabel = "Q"\nrole = "primary"\noutcomes = ["incidents"]\n'
     )
-    known = "2eef55974d834609f3ef19095335ba76bab2f672d3cbcd7e29578a004dfeba1a"
+    known = "18c63d72a4fc54ad69d4db9a5009426aa1a4f1108b235afd2cf5212a590ddae0"
     assert design_checksum(design) == known
 
 
@@ -260,12 +303,12 @@ def test_the_checksum_of_a_design_is_the_same_on_every_machine() -> None:
         (b"format = 1\n" + b"a." * 400 + b"b = 1", "nested too deeply"),
         (b"format = " + b"9" * 5_000, "not TOML"),
         (b"school_id,name\nS01,North\n", "near line 1, column 10, the text is not TOML"),
-        (b"title = 1\n", "format is missing. Make `format = 1` the first line"),
-        (b'format = "1"\n', "format must be a whole number, now 1"),
-        (b"format = true\n", "format must be a whole number, now 1"),
-        (b"format = 1.0\n", "format must be a whole number, now 1"),
-        (b"format = 0\n", r"format = 0 is unknown. homevisit-eval .* reads format 1\.$"),
-        (b"format = 2\n", "format = 2 is unknown. .* reads format 1; install a version that"),
+        (b"title = 1\n", "format is missing. Make `format = 2` the first line"),
+        (b'format = "1"\n', "format must be a whole number, now 2"),
+        (b"format = true\n", "format must be a whole number, now 2"),
+        (b"format = 1.0\n", "format must be a whole number, now 2"),
+        (b"format = 0\n", r"format = 0 is unknown. homevisit-eval .* reads format 2\.$"),
+        (b"format = 3\n", "format = 3 is unknown. .* reads format 2; install a version that"),
     ],
 )
 def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes, message: str) -> None:
@@ -467,7 +510,35 @@ def test_upgrading_goes_step_by_step_and_leaves_its_input_alone() -> None:
 
 def test_the_present_format_needs_no_upgrade() -> None:
     assert upgrade(DOCUMENT) == DOCUMENT
-    assert not UPGRADES
+
+
+def test_format_1_named_the_score_as_distance() -> None:
+    older = STUDY.replace("format = 2", "format = 1").replace(
+        'score = "linear', 'distance = "linear'
+    )
+    assert older != STUDY
+    assert parse_design(older) == parse_design(STUDY)
+    assert list(UPGRADES) == [1]
+    document = {
+        "format": 1,
+        "matching": {"method": "nearest_neighbor", "distance": "propensity_score"},
+        "questions": [{"matching": {"distance": "linear_propensity_score", "caliper": 0.1}}, 3],
+        "sensitivity": "not a list",
+    }
+    before = copy.deepcopy(document)
+    after = upgrade(document)
+    assert document == before
+    assert after["format"] == 2
+    assert after["matching"] == {"method": "nearest_neighbor", "score": "propensity_score"}
+    assert after["questions"][0]["matching"] == {"score": "linear_propensity_score", "caliper": 0.1}
+
+
+def test_format_1_files_with_faults_get_messages_with_lines() -> None:
+    older = STUDY.replace("format = 2", "format = 1").replace(
+        'score = "linear_propensity_score"', 'distance = "nearest"'
+    )
+    with pytest.raises(DesignError, match="must be one of"):
+        parse_design(older)
 
 
 # -------------------------------------------------------------------------- lines of a text

@@ -53,7 +53,7 @@ def match(frame: pd.DataFrame, **options: object) -> Matches:
 @pytest.mark.parametrize("distance", ["linear_propensity_score", "propensity_score"])
 def test_every_pair_keeps_every_rule(ties, caliper, exact, distance):
     frame = people(300, 1)
-    method = NearestNeighbor(distance=distance, caliper=caliper, exact=exact, ties=ties)
+    method = NearestNeighbor(score=distance, caliper=caliper, exact=exact, ties=ties)
     matches = match(frame, method=method)
     pairs, sets, weights = matches.pairs, matches.matched_set, matches.weights
     treated, comparison = frame.loc[pairs["treated"]], frame.loc[pairs["comparison"]]
@@ -242,7 +242,7 @@ def test_a_stratum_without_comparison_units_has_its_own_reason():
     far = match(spread, covariates=["x"], method=NearestNeighbor(caliper=0.3))
     assert matches.unmatched["reason"].tolist() == ["no comparison unit in the exact stratum"]
     assert matches.audit["exact_strata"] == 2
-    assert matches.audit["exact_strata_without_comparison"] == 1
+    assert matches.audit["exact_strata_without_match"] == 1
     assert far.unmatched["reason"].tolist() == ["no comparison unit within the caliper"]
 
 
@@ -267,7 +267,7 @@ def test_representations_show_no_row():
     frame = people(100, 13)
     text = repr(match(frame))
     assert not any(label in text for label in frame.index)
-    assert text.startswith("Matches(NearestNeighbor, ATT")
+    assert text.startswith("Matches(ATT")
 
 
 CHANGES = {

@@ -260,8 +260,8 @@ def test_a_loss_of_few_students_does_not_follow_from_the_counts() -> None:
 
 def test_the_balance_tables_do_not_give_a_loss_of_few_away_either() -> None:
     balance = fabricated.balance()
-    balance.table["n_visited"] = 996
-    balance.table["lost_visited"] = 4
+    balance.table["n_treated"] = 996
+    balance.table["lost_treated"] = 4
     for table in (tables.baseline_equivalence(balance), tables.balance_before_and_after(balance)):
         assert set(table.frame["n_visited"]) == {990}
         assert set(table.frame["n_comparison"]) == {1000}
@@ -288,7 +288,7 @@ def test_each_mean_rests_on_its_own_group() -> None:
     assert table.cell(0, "mean_comparison") == table.cell(0, "sd_comparison") == "*"
     assert table.cell(0, "estimate") == table.cell(0, "effect_size") == "*"
     balance = fabricated.balance()
-    balance.table["n_visited"] = 5000
+    balance.table["n_treated"] = 5000
     equivalence = tables.baseline_equivalence(balance)
     row = equivalence.frame["characteristic"].tolist().index("Race or ethnicity: pacific islander")
     assert equivalence.cell(row, "mean_visited_after") == "0.40%"
@@ -317,8 +317,8 @@ def test_what_is_hidden_after_matching_in_one_table_is_in_the_other() -> None:
     """From a standardized difference and the comparison mean the visited share would follow."""
     balance = fabricated.balance()
     few = balance.table["level"] == "pacific_islander"
-    balance.table.loc[few, ["mean_visited_before", "mean_comparison_before"]] = 0.3
-    balance.table.loc[balance.table["level"] == "white", "mean_visited_before"] = 0.0
+    balance.table.loc[few, ["mean_treated_before", "mean_comparison_before"]] = 0.3
+    balance.table.loc[balance.table["level"] == "white", "mean_treated_before"] = 0.0
     balance.table.loc[balance.table["level"] == "white", "mean_comparison_before"] = 0.2
     equivalence = tables.baseline_equivalence(balance)
     change = tables.balance_before_and_after(balance)

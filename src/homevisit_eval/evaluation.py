@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from homevisit_eval.balance import Balance, assess_balance
-from homevisit_eval.design import Question, StudyDesign, Variation
-from homevisit_eval.effects import Effect, estimate_effect
+from homevisit_eval.design import (
+    MatchingMethod,
+    OutcomeModel,
+    Question,
+    StudyDesign,
+    Variation,
+)
+from homevisit_eval.effects import Effect, estimate_effect, pool_effects
 from homevisit_eval.errors import EstimationError, MatchingError, SourceError
 from homevisit_eval.matching import MatchedSample, match_students
 from homevisit_eval.multiplicity import adjust_p_values
 from homevisit_eval.panel import Panel, PanelCount, build_panel
-from homevisit_eval.sample import AnalyticSample, select_sample
+from homevisit_eval.sample import AnalyticSample, completed_samples, select_sample
 from homevisit_eval.sources import Problem, SourceFile, Sources
 
 __all__ = [
@@ -22,7 +28,9 @@ __all__ = [
     "answer_question",
     "answer_questions",
     "collect_answers",
+    "estimate_pooled",
     "evaluate",
+    "match_completed",
     "vary",
     "vary_sample",
 ]
@@ -35,7 +43,8 @@ class Answer:
     Attributes
     ----------
     sample, matched
-        None if the question was skipped.
+        None if the question was skipped. Under multiple imputation `matched` is the first
+        completed sample, and effects are pooled over all of them.
     balance : mapping from outcome name to `Balance`
         Judged on the rows where that outcome is observed.
     effects
@@ -171,7 +180,7 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
     """
     try:
         sample = select_sample(panel, design, question)
-        matched = match_students(sample)
+        matched = match_completed(sample)
     except SourceError as error:
         return _skipped(question, error)
     except MatchingError as error:
@@ -183,7 +192,7 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
     skipped: list[str] = []
     for name in question.outcomes:
         try:
-            effects.append(estimate_effect(matched, name))
+            effects.append(estimate_pooled(matched, name))
         except EstimationError as error:
             if question.role == "primary":
                 raise
@@ -191,17 +200,16 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
     if question.role == "primary":
         for variation in design.sensitivity:
             try:
-                sensitivity += vary(panel, matched, variation)
+                sensitivity += vary(panel, sample, matched, variation)
             except (SourceError, MatchingError, EstimationError) as error:
                 skipped.append(f"{variation.label}: {error}")
+    balances = {one.outcome.name: _balances(matched, one.outcome.name) for one in effects}
     return Answer(
         question,
         sample,
-        matched,
-        MappingProxyType(
-            {one.outcome.name: assess_balance(matched, one.outcome.name) for one in effects}
-        ),
-        tuple(effects),
+        matched[0],
+        MappingProxyType({name: over[0] for name, over in balances.items()}),
+        tuple(_with_worst_balance(one, balances[one.outcome.name]) for one in effects),
         tuple(sensitivity),
         tuple(skipped),
     )
@@ -211,21 +219,81 @@ def _skipped(question: Question, reason: Exception) -> Answer:
     return Answer(question, None, None, MappingProxyType({}), (), (), (str(reason),))
 
 
-def vary(panel: Panel, matched: MatchedSample, variation: Variation) -> list[Effect]:
-    """Estimate the effects of a matched sample's question under one variation of its design."""
-    sample = vary_sample(panel, matched.sample, variation)
-    if variation.matching or sample is not matched.sample:
-        matched = match_students(sample, variation.matching)
+def match_completed(
+    sample: AnalyticSample, method: MatchingMethod | None = None
+) -> tuple[MatchedSample, ...]:
+    """Match a sample, or under multiple imputation each of its completions.
+
+    Raises
+    ------
+    MatchingError
+        As `match_students`.
+    """
+    return tuple(match_students(one, method) for one in completed_samples(sample))
+
+
+def estimate_pooled(
+    matched: Sequence[MatchedSample], outcome: str, model: OutcomeModel | None = None
+) -> Effect:
+    """Estimate an effect in each of some matched samples and pool it; of one, just estimate it.
+
+    Raises
+    ------
+    EstimationError
+        As `estimate_effect`.
+    """
+    effects = [estimate_effect(one, outcome, model) for one in matched]
+    return pool_effects(effects) if len(effects) > 1 else effects[0]
+
+
+def _balances(matched: Sequence[MatchedSample], outcome: str) -> tuple[Balance, ...]:
+    return tuple(assess_balance(one, outcome) for one in matched)
+
+
+def _with_worst_balance(effect: Effect, balances: Sequence[Balance]) -> Effect:
+    """Say how unlike the groups are in any imputation: the tables show the first."""
+    if len(balances) < 2:
+        return effect
+    worst = max(balance.worst for balance in balances)
+    note = (
+        f"Balance is shown for the first imputation; in none of the {len(balances)} is a "
+        f"standardized difference above {worst:.3f} after matching."
+    )
+    return replace(effect, notes=(*effect.notes, note))
+
+
+def vary(
+    panel: Panel, sample: AnalyticSample, matched: Sequence[MatchedSample], variation: Variation
+) -> list[Effect]:
+    """Estimate the effects of a sample's question under one variation of its design.
+
+    Parameters
+    ----------
+    panel, sample
+        Where the question was asked.
+    matched
+        From `match_completed`, used again where the variation changes neither.
+    variation
+        What is done otherwise.
+    """
+    varied = vary_sample(panel, sample, variation)
+    if variation.matching or varied is not sample:
+        matched = match_completed(varied, variation.matching)
     return [
-        replace(estimate_effect(matched, name, variation.model), sensitivity=variation.label)
-        for name in sample.question.outcomes
+        replace(estimate_pooled(matched, name, variation.model), sensitivity=variation.label)
+        for name in varied.question.outcomes
     ]
 
 
 def vary_sample(panel: Panel, sample: AnalyticSample, variation: Variation) -> AnalyticSample:
     """Return the sample of a variation: the very one given if it varies nothing of it."""
     question, design = sample.question, sample.design
-    if not (variation.pool or variation.comparison_schools or variation.min_days_enrolled):
+    if not (
+        variation.pool
+        or variation.comparison_schools
+        or variation.min_days_enrolled
+        or variation.missing_covariates
+    ):
         return sample
     question = replace(
         question,
@@ -233,5 +301,9 @@ def vary_sample(panel: Panel, sample: AnalyticSample, variation: Variation) -> A
         comparison_schools=variation.comparison_schools or question.comparison_schools,
     )
     days = variation.min_days_enrolled or design.eligibility.min_days_enrolled
-    design = replace(design, eligibility=replace(design.eligibility, min_days_enrolled=days))
+    design = replace(
+        design,
+        eligibility=replace(design.eligibility, min_days_enrolled=days),
+        missing_covariates=variation.missing_covariates or design.missing_covariates,
+    )
     return select_sample(panel, design, question)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homevisit_eval.balance import PROPENSITY, assess_balance
+from homevisit_eval.balance import assess_balance
 from homevisit_eval.errors import DesignError
 from homevisit_eval.matching import MatchedSample
 from homevisit_eval.sample import AnalyticSample
@@ -18,7 +19,13 @@ from homevisit_eval.truth import true_effect, true_effect_of_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Known", "known_of_matched", "known_of_sample", "largest_differences"]
+__all__ = [
+    "Known",
+    "known_of_matched",
+    "known_of_sample",
+    "largest_differences",
+    "mean_of_known",
+]
 
 NONE = math.nan
 
@@ -103,10 +110,19 @@ def known_of_matched(
     )
 
 
+def mean_of_known(over: Sequence[Known]) -> Known:
+    """Return what is known on average over the samples that an estimate is pooled from."""
+    if len(over) == 1:
+        return over[0]
+    numbers = [asdict(one) for one in over]
+    means = {name: float(np.mean([part[name] for part in numbers])) for name in numbers[0]}
+    counts = {name: round(means[name]) for name in ("visited", "kept")}
+    return Known(**{**means, **counts})  # type: ignore[arg-type]
+
+
 def largest_differences(matched: MatchedSample) -> tuple[float, float]:
     """Return the largest absolute standardized difference of a covariate, before and after."""
-    table = assess_balance(matched).table
-    table = table[table["covariate"] != PROPENSITY]
+    table = assess_balance(matched).covariates
     sizes = (table[name].abs() for name in ("smd_before", "smd_after"))
     before, after = (float(size[np.isfinite(size)].max()) for size in sizes)
     return before, after

@@ -17,15 +17,15 @@ from homevisit_eval.certificate.known import (
     known_of_matched,
     known_of_sample,
     largest_differences,
+    mean_of_known,
 )
 from homevisit_eval.certificate.plan import Plan
 from homevisit_eval.certificate.prepared import open_panel, tables_to_simulate
 from homevisit_eval.certificate.trial import MAIN, Mode, Replication, Seconds, Trial
 from homevisit_eval.design import MatchingMethod, OutcomeModel, Question, StudyDesign, Variation
-from homevisit_eval.effects import estimate_effect
 from homevisit_eval.errors import EstimationError, MatchingError, SourceError
-from homevisit_eval.evaluation import vary_sample
-from homevisit_eval.matching import MatchedSample, match_students
+from homevisit_eval.evaluation import estimate_pooled, match_completed, vary_sample
+from homevisit_eval.matching import MatchedSample
 from homevisit_eval.panel import Panel
 from homevisit_eval.sample import AnalyticSample, select_sample
 from homevisit_eval.synthetic import OUTCOMES, District, Simulation, simulate
@@ -53,9 +53,12 @@ class _Estimate:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Matched:
-    """One way to choose the students, with what is known of each outcome there."""
+    """One way to choose the students, with what is known of each outcome there.
 
-    matched: MatchedSample | None
+    Under multiple imputation one matched sample for each imputation; none if there is a problem.
+    """
+
+    matched: tuple[MatchedSample, ...]
     known: dict[str, Known]
     problem: str = ""
 
@@ -160,7 +163,7 @@ def _answers(run: _Run, variations: bool) -> Iterator[tuple[str, str, Known, _Es
             sample = select_sample(run.panel, run.design, run.question)
         main = _match(run, sample, None, "match", "truth")
     except SourceError as error:
-        main = _Matched(None, {}, _sentence(error))
+        main = _Matched((), {}, _sentence(error))
         sample = None
     yield from _estimates(run, MAIN, main, None, "estimate")
     if not variations:
@@ -179,11 +182,12 @@ def _choice(run: _Run, variation: Variation | None) -> tuple[object, ...]:
     """Return what decides who is matched with whom."""
     own = run.question.matching or run.design.matching
     if variation is None:
-        return None, None, None, own
+        return None, None, None, None, own
     return (
         variation.pool,
         variation.comparison_schools,
         variation.min_days_enrolled,
+        variation.missing_covariates,
         variation.matching or own,
     )
 
@@ -193,7 +197,7 @@ def _varied(run: _Run, sample: AnalyticSample, variation: Variation) -> _Matched
         with _stage(run.spent, "variations"):
             varied = vary_sample(run.panel, sample, variation)
     except SourceError as error:
-        return _Matched(None, {}, _sentence(error))
+        return _Matched((), {}, _sentence(error))
     return _match(run, varied, variation.matching, "variations", "variations")
 
 
@@ -204,13 +208,18 @@ def _match(
         known = {name: known_of_sample(run.truth, sample, name) for name in run.question.outcomes}
     try:
         with _stage(run.spent, stage):
-            matched = match_students(sample, method)
+            matched = match_completed(sample, method)
     except MatchingError as error:
-        return _Matched(None, known, _sentence(error))
+        return _Matched((), known, _sentence(error))
     with _stage(run.spent, looking):
-        differences = largest_differences(matched)
+        differences = [largest_differences(one) for one in matched]
         known = {
-            name: known_of_matched(run.truth, matched, name, before, differences)
+            name: mean_of_known(
+                [
+                    known_of_matched(run.truth, one, name, before, both)
+                    for one, both in zip(matched, differences, strict=True)
+                ]
+            )
             for name, before in known.items()
         }
     return _Matched(matched, known)
@@ -226,10 +235,10 @@ def _estimates(
 
 
 def _estimate(chosen: _Matched, outcome: str, model: OutcomeModel | None) -> _Estimate:
-    if chosen.matched is None:
+    if not chosen.matched:
         return _Estimate(problem=chosen.problem)
     try:
-        effect = estimate_effect(chosen.matched, outcome, model)
+        effect = estimate_pooled(chosen.matched, outcome, model)
     except EstimationError as error:
         return _Estimate(problem=_sentence(error))
     return _Estimate(

@@ -13,6 +13,12 @@ from homevisit_eval.design.matching_methods import (
     Subclassification,
 )
 from homevisit_eval.design.matching_options import Coarsening, CovariateCaliper
+from homevisit_eval.design.missing_covariates import (
+    CompleteCases,
+    MissingCovariates,
+    MissingIndicator,
+    MultipleImputation,
+)
 from homevisit_eval.design.outcome_models import DifferenceInMeans, FixedEffects, OutcomeModel
 from homevisit_eval.design.questions import (
     BASELINE_COLUMNS,
@@ -35,6 +41,7 @@ __all__ = [
     "CardinalityMatching",
     "CoarsenedExactMatching",
     "Coarsening",
+    "CompleteCases",
     "Covariate",
     "CovariateCaliper",
     "DifferenceInMeans",
@@ -46,6 +53,9 @@ __all__ = [
     "InverseProbability",
     "MatchingMethod",
     "Measurement",
+    "MissingCovariates",
+    "MissingIndicator",
+    "MultipleImputation",
     "NearestNeighbor",
     "NoMatching",
     "OptimalPairs",

@@ -122,13 +122,27 @@ def _unknown_strata(tables: Tables) -> Iterator[Fault]:
     named = [entry for _, entry in _entries(tables, "covariates")]
     everywhere = [entry.get("name") for entry in named if not entry.get("where_measured")]
     covariates = tuple(name for name in everywhere if name is not None)
+    both = STRATUM_COLUMNS + covariates
     for path, owner in _owners(tables):
         for table, key, choices, what in (
-            ("matching", "exact", STRATUM_COLUMNS + covariates, "a column to match exactly on"),
+            ("matching", "exact", both, "a column to match exactly on"),
+            ("matching", "anti_exact", both, "a column in which pairs may have to differ"),
+            ("matching", "factors", both, "a column to enter as categories"),
+            ("matching", "distance_covariates", covariates, "a covariate measured in every grade"),
             ("model", "absorb", STRATUM_COLUMNS, "a column to absorb"),
         ):
             for place, name in enumerate((owner.get(table) or {}).get(key) or ()):
                 yield from _not_allowed((*path, table, key, place), name, choices, what)
+        for key in ("covariate_calipers", "coarsening"):
+            for place, entry in enumerate((owner.get("matching") or {}).get(key) or ()):
+                name = (entry or {}).get("covariate")
+                what = "a covariate measured in every grade"
+                at: Path = (*path, "matching", key, place, "covariate")
+                yield from _not_allowed(at, name, covariates, what)
+        column = (owner.get("matching") or {}).get("score_column")
+        if column:
+            what = "a covariate measured in every grade"
+            yield from _not_allowed((*path, "matching", "score_column"), column, covariates, what)
 
 
 def _owners(tables: Tables) -> Iterator[tuple[Path, Tables]]:

@@ -19,7 +19,22 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from homevisit_eval.design.consistency import as_tables, inconsistencies
-from homevisit_eval.design.matching_methods import NearestNeighbor, NoMatching
+from homevisit_eval.design.matching_methods import (
+    CardinalityMatching,
+    CoarsenedExactMatching,
+    ExactMatching,
+    FullMatching,
+    NearestNeighbor,
+    NoMatching,
+    OptimalPairs,
+    Subclassification,
+)
+from homevisit_eval.design.matching_options import Coarsening, CovariateCaliper
+from homevisit_eval.design.missing_covariates import (
+    CompleteCases,
+    MissingIndicator,
+    MultipleImputation,
+)
 from homevisit_eval.design.outcome_models import DifferenceInMeans, FixedEffects
 from homevisit_eval.design.questions import Covariate, Outcome, Question, Variation
 from homevisit_eval.design.study import Eligibility, Measurement, StudyDesign
@@ -32,6 +47,11 @@ from homevisit_eval.design.toml_file import (
     read_text,
 )
 from homevisit_eval.design.toml_lines import lines_of
+from homevisit_eval.design.weighting_methods import (
+    EntropyBalancing,
+    InverseProbability,
+    OverlapWeights,
+)
 from homevisit_eval.design.wording import Fault, in_words, literals, nearest, shown
 from homevisit_eval.design.wording import Path as Place
 from homevisit_eval.errors import DesignError
@@ -40,8 +60,26 @@ __all__ = ["design_checksum", "design_text", "parse_design", "read_design", "upg
 
 Upgrade = Callable[[Document], Document]
 
-FORMAT = 1
-UPGRADES: Mapping[int, Upgrade] = {}
+FORMAT = 2
+
+
+def _name_the_score(document: Document) -> Document:
+    """Turn format 1 into 2: what `distance` named is now the `score`."""
+    owners = [document]
+    for kind in ("questions", "sensitivity"):
+        entries = document.get(kind)
+        owners += (
+            [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+        )
+    for owner in owners:
+        matching = owner.get("matching")
+        if isinstance(matching, dict) and "distance" in matching:
+            renamed = {("score" if key == "distance" else key): matching[key] for key in matching}
+            owner["matching"] = renamed
+    return document
+
+
+UPGRADES: Mapping[int, Upgrade] = {1: _name_the_score}
 """Format -> a pure function from a document of that format to one of the next."""
 
 DESIGN_FILE = FileKind(
@@ -59,11 +97,25 @@ CLASSES: Mapping[str, type] = {
     "eligibility": Eligibility,
     "measurement": Measurement,
     "nearest_neighbor": NearestNeighbor,
+    "optimal_pairs": OptimalPairs,
+    "full_matching": FullMatching,
+    "coarsened_exact": CoarsenedExactMatching,
+    "exact": ExactMatching,
+    "subclassification": Subclassification,
+    "cardinality": CardinalityMatching,
+    "inverse_probability": InverseProbability,
+    "overlap_weights": OverlapWeights,
+    "entropy_balancing": EntropyBalancing,
     "no_matching": NoMatching,
+    "covariate_calipers": CovariateCaliper,
+    "coarsening": Coarsening,
     "fixed_effects": FixedEffects,
     "difference_in_means": DifferenceInMeans,
+    "complete_cases": CompleteCases,
+    "indicator": MissingIndicator,
+    "multiple_imputation": MultipleImputation,
 }
-"""The class of each table, by its name in the file or by its `method` or `model`."""
+"""The class of each table, by its name in the file or by its `method`, `model` or `rule`."""
 
 
 def read_design(path: str | Path) -> StudyDesign:
@@ -72,7 +124,7 @@ def read_design(path: str | Path) -> StudyDesign:
     Parameters
     ----------
     path
-        A file in UTF-8, with or without a byte-order mark, that begins with ``format = 1``.
+        A file in UTF-8, with or without a byte-order mark, that begins with ``format = 2``.
 
     Raises
     ------
@@ -199,12 +251,12 @@ def _class_at(loc: Place) -> tuple[type, int]:
 
 
 def _around(document: Document, loc: Place) -> tuple[Place, Any]:
-    """Return the path and value at `loc`, passing over the name of a method or model."""
+    """Return the path and value at `loc`, passing over the name of a method, model or rule."""
     path: Place = ()
     value: Any = document
     for part in loc:
-        if path and path[-1] in ("matching", "model"):
-            break  # `part` is the name, and the last part
+        if path and path[-1] in ("matching", "model", "missing_covariates") and part in CLASSES:
+            continue  # `part` is the name of a method, model or rule
         path, value = (*path, part), value[part]
     return path, value
 

@@ -24,6 +24,7 @@ from homevisit_eval.design.matching_options import (
     Score,
     Ties,
     Width,
+    shown_options,
 )
 from homevisit_eval.design.weighting_methods import (
     EntropyBalancing,
@@ -72,7 +73,7 @@ def _check_reestimate(method: object, *, reestimate: bool, discard: str) -> None
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class NearestNeighbor:
     """Nearest neighbor matching: 1:1, k:1 or variable ratio; without or with replacement.
 
@@ -174,6 +175,9 @@ class NearestNeighbor:
     reestimate: bool = False
     ties: Ties = "row"
 
+    def __repr__(self) -> str:
+        return shown_options(self)
+
     def __post_init__(self) -> None:
         check_fields(self)
         _check_score(self, self.score, self.score_column)
@@ -191,7 +195,7 @@ class NearestNeighbor:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OptimalPairs:
     """Optimal pair or k:1 matching without replacement: the smallest total distance possible.
 
@@ -235,6 +239,9 @@ class OptimalPairs:
     reestimate: bool = False
     ties: Ties = "row"
 
+    def __repr__(self) -> str:
+        return shown_options(self)
+
     def __post_init__(self) -> None:
         check_fields(self)
         _check_score(self, self.score, self.score_column)
@@ -242,7 +249,7 @@ class OptimalPairs:
         _check_reestimate(self, reestimate=self.reestimate, discard=self.discard)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FullMatching:
     """Optimal full matching: everybody is in a set of one unit with one or more of the other.
 
@@ -291,6 +298,9 @@ class FullMatching:
     reestimate: bool = False
     ties: Ties = "row"
 
+    def __repr__(self) -> str:
+        return shown_options(self)
+
     def __post_init__(self) -> None:
         check_fields(self)
         _check_score(self, self.score, self.score_column)
@@ -320,7 +330,7 @@ def shown_ratio(ratio: float) -> str:
     return f"{ratio:g}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CoarsenedExactMatching:
     """Coarsened exact matching: exact on binned covariates, strata weighted.
 
@@ -361,11 +371,14 @@ class CoarsenedExactMatching:
     one_to_one: bool = False
     ties: Ties = "row"
 
+    def __repr__(self) -> str:
+        return shown_options(self)
+
     def __post_init__(self) -> None:
         check_fields(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ExactMatching:
     """Exact matching: strata of equal values, weighted.
 
@@ -388,11 +401,14 @@ class ExactMatching:
     estimand: AnyEstimand = "ATT"
     exact: Columns = ()
 
+    def __repr__(self) -> str:
+        return shown_options(self)
+
     def __post_init__(self) -> None:
         check_fields(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Subclassification:
     """Subclassification: groups of like score, weighted.
 
@@ -434,13 +450,16 @@ class Subclassification:
     reestimate: bool = False
     ties: Ties = "row"
 
+    def __repr__(self) -> str:
+        return shown_options(self)
+
     def __post_init__(self) -> None:
         check_fields(self)
         _check_score(self, self.score, self.score_column)
         _check_reestimate(self, reestimate=self.reestimate, discard=self.discard)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CardinalityMatching:
     """Cardinality matching: the largest sample whose means are balanced.
 
@@ -486,17 +505,23 @@ class CardinalityMatching:
     time_limit: Annotated[float, between(1, 86_400)] = 60.0
     relative_gap: Annotated[float, between(0, 1)] = 0.0
 
+    def __repr__(self) -> str:
+        return shown_options(self)
+
     def __post_init__(self) -> None:
         check_fields(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class NoMatching:
     """Every candidate is kept with weight 1: regression alone adjusts."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
     method: Literal["no_matching"] = "no_matching"
+
+    def __repr__(self) -> str:
+        return shown_options(self)
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, PlainValidator
@@ -27,6 +27,7 @@ __all__ = [
     "Score",
     "Ties",
     "Uses",
+    "shown_options",
 ]
 
 Caliper = float | Literal["none"]
@@ -82,6 +83,16 @@ Ratio = Annotated[int, AfterValidator(_is_ratio)]
 
 Columns = Annotated[tuple[str, ...], Distinct]
 """Names of columns."""
+
+
+def shown_options(method: object) -> str:
+    """Return a method as the call that makes it, without options that have their default."""
+    given = [
+        f"{field.name}={getattr(method, field.name)!r}"
+        for field in fields(method)  # type: ignore[arg-type]
+        if getattr(method, field.name) != field.default
+    ]
+    return f"{type(method).__name__}({', '.join(given)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from homevisit_eval.design.checks import Days, Distinct, Name, NotEmpty, Text, check_fields
 from homevisit_eval.design.matching_methods import MatchingMethod
+from homevisit_eval.design.missing_covariates import MissingCovariates
 from homevisit_eval.design.outcome_models import OutcomeModel
 from homevisit_eval.errors import DesignError
 
@@ -236,6 +237,8 @@ class Variation:
         As for a `Question`.
     min_days_enrolled
         As for `Eligibility`.
+    missing_covariates
+        As for a `StudyDesign`.
 
     Raises
     ------
@@ -250,14 +253,16 @@ class Variation:
     pool: Pool | None = None
     comparison_schools: ComparisonSchools | None = None
     min_days_enrolled: Days | None = None
+    missing_covariates: Annotated[MissingCovariates, Field(discriminator="rule")] | None = None
     matching: Annotated[MatchingMethod, Field(discriminator="method")] | None = None
     model: Annotated[OutcomeModel, Field(discriminator="model")] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
-        varied = (self.pool, self.comparison_schools, self.min_days_enrolled)
-        if (*varied, self.matching, self.model) == (None,) * 5:
+        sample = (self.pool, self.comparison_schools, self.min_days_enrolled)
+        if {*sample, self.missing_covariates, self.matching, self.model} == {None}:
             raise DesignError(
                 "must vary something: give at least one of pool, comparison_schools, "
-                "min_days_enrolled, matching, model, or leave this variation out."
+                "min_days_enrolled, missing_covariates, matching, model, or leave this variation "
+                "out."
             )

@@ -20,6 +20,7 @@ from homevisit_eval.design.checks import (
 )
 from homevisit_eval.design.consistency import as_tables, inconsistencies
 from homevisit_eval.design.matching_methods import MatchingMethod, NearestNeighbor
+from homevisit_eval.design.missing_covariates import CompleteCases, MissingCovariates
 from homevisit_eval.design.outcome_models import FixedEffects, OutcomeModel
 from homevisit_eval.design.questions import Covariate, Outcome, Question, Variation
 from homevisit_eval.errors import DesignError
@@ -159,6 +160,8 @@ class StudyDesign:
         outcomes that stand in `outcomes`.
     eligibility, measurement
         Who may be in the sample, and the rules of measurement.
+    missing_covariates
+        What becomes of student-years that lack a covariate of their grade.
     matching, model
         The method and the outcome model of every question that names no other.
     sensitivity
@@ -175,7 +178,7 @@ class StudyDesign:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
-    format: Literal[1]
+    format: Literal[2]
     title: Text
     school_years: Annotated[tuple[SchoolYear, ...], NotEmpty, Distinct]
     grades: Annotated[tuple[Annotated[int, between(-1, 12)], ...], NotEmpty, Distinct]
@@ -184,6 +187,9 @@ class StudyDesign:
     questions: Annotated[tuple[Question, ...], NotEmpty]
     eligibility: Eligibility = field(default_factory=Eligibility)
     measurement: Measurement = field(default_factory=Measurement)
+    missing_covariates: Annotated[MissingCovariates, Field(discriminator="rule")] = field(
+        default_factory=CompleteCases
+    )
     matching: Annotated[MatchingMethod, Field(discriminator="method")] = field(
         default_factory=lambda: NearestNeighbor(exact=("school_year", "grade", "visited_prior"))
     )

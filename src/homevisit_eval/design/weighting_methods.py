@@ -8,7 +8,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, PlainValidator
 
 from homevisit_eval.design.checks import between, check_fields
-from homevisit_eval.design.matching_options import AnyEstimand, Columns, Discard, Link
+from homevisit_eval.design.matching_options import (
+    AnyEstimand,
+    Columns,
+    Discard,
+    Link,
+    shown_options,
+)
 from homevisit_eval.design.wording import shown
 from homevisit_eval.errors import DesignError
 
@@ -29,7 +35,7 @@ def _is_quantile(value: object) -> Quantile:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class InverseProbability:
     """Inverse probability weights from the propensity score.
 
@@ -68,6 +74,9 @@ class InverseProbability:
     discard: Discard = "none"
     reestimate: bool = False
 
+    def __repr__(self) -> str:
+        return shown_options(self)
+
     def __post_init__(self) -> None:
         check_fields(self)
         if self.reestimate and self.discard == "none":
@@ -77,7 +86,7 @@ class InverseProbability:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OverlapWeights:
     """Overlap weights: everybody by the probability of the other group.
 
@@ -108,11 +117,14 @@ class OverlapWeights:
     link: Link = "logit"
     factors: Columns = ()
 
+    def __repr__(self) -> str:
+        return shown_options(self)
+
     def __post_init__(self) -> None:
         check_fields(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class EntropyBalancing:
     """Entropy balancing: the weights nearest to equal ones that make means equal.
 
@@ -147,6 +159,9 @@ class EntropyBalancing:
     moments: Annotated[int, between(1, 3)] = 1
     factors: Columns = ()
     tolerance: Annotated[float, between(1e-12, 0.1)] = 1e-8
+
+    def __repr__(self) -> str:
+        return shown_options(self)
 
     def __post_init__(self) -> None:
         check_fields(self)

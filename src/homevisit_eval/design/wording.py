@@ -15,6 +15,7 @@ __all__ = ["Fault", "Path", "in_words", "literals", "nearest", "path_text", "sho
 Path = tuple[str | int, ...]
 
 LONGEST_SHOWN = 60
+TAGS = ("method", "model", "rule")  # each the first field of the classes of one union
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 MUST = {
@@ -84,7 +85,7 @@ def literals(annotation: Any) -> tuple[object, ...]:
     if dataclasses.is_dataclass(annotation):
         first = dataclasses.fields(annotation)[0].name
         tags = literals(get_type_hints(annotation)[first])
-        return tags if first in ("method", "model") else ()
+        return tags if first in TAGS else ()
     return tuple(word for part in get_args(annotation) for word in literals(part))
 
 
@@ -116,7 +117,7 @@ def _sentence(detail: ErrorDetails, value: object, annotation: Any) -> str:
     kind = detail["type"]
     if kind == "value_error":
         return str(detail["ctx"]["error"])
-    if kind.startswith(("union_tag_not", "dataclass", "model_attributes")):
+    if kind.startswith(("union_tag_not", "dataclass", "dict_type", "model_attributes")):
         return _must_be_table(annotation, value)
     if kind in MUST:
         must = MUST[kind]
@@ -148,4 +149,8 @@ def _must_be_table(annotation: Any, value: object) -> str:
 
 def _tag(annotation: Any) -> str:
     """Return the key that tells the classes of a union apart."""
-    return "method" if "no_matching" in literals(annotation) else "model"
+    parts = get_args(annotation)
+    if not dataclasses.is_dataclass(annotation):
+        return next(tag for part in parts if (tag := _tag(part)))
+    first = dataclasses.fields(annotation)[0].name
+    return first if first in TAGS else ""

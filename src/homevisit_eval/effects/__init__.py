@@ -2,6 +2,24 @@
 
 from homevisit_eval.effects.effect import Effect
 from homevisit_eval.effects.estimate import estimate_effect
+from homevisit_eval.effects.frame_effect import (
+    FrameEffect,
+    estimate_frame_effect,
+    pool_frame_effects,
+)
 from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squares
+from homevisit_eval.effects.pooling import pool_effects
+from homevisit_eval.effects.rubin import PooledEstimate, pool_estimates
 
-__all__ = ["Effect", "LeastSquaresFit", "estimate_effect", "fit_least_squares"]
+__all__ = [
+    "Effect",
+    "FrameEffect",
+    "LeastSquaresFit",
+    "PooledEstimate",
+    "estimate_effect",
+    "estimate_frame_effect",
+    "fit_least_squares",
+    "pool_effects",
+    "pool_estimates",
+    "pool_frame_effects",
+]

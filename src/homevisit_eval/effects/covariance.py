@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["ProjectedDesign", "bias_reduced_covariance", "sandwich_covariance"]
+from homevisit_eval.errors import EstimationError
+
+__all__ = [
+    "ProjectedDesign",
+    "bias_reduced_covariance",
+    "jackknife_covariance",
+    "sandwich_covariance",
+]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -121,6 +128,45 @@ def sandwich_covariance(design: ProjectedDesign, residuals: Floats, inverse: Flo
     models. *Biometrika*, 73(1), 13-22.
     """
     scores = _sum_by_cluster(design, design.root_weights * residuals) @ inverse.T
+    return np.asarray(scores.T @ scores, dtype=np.float64)
+
+
+def jackknife_covariance(design: ProjectedDesign, residuals: Floats, inverse: Floats) -> Floats:
+    """Return the covariance for independent rows with residuals over 1 - leverage (HC3).
+
+    Parameters
+    ----------
+    design
+    residuals : array of shape (n,)
+        In units of y.
+    inverse : array of shape (q, p)
+        Rows of the inverse triangle that turns Q'W^(1/2) y into coefficients.
+
+    Returns
+    -------
+    array of shape (q, q)
+
+    Raises
+    ------
+    EstimationError
+        If a row has leverage 1.
+
+    References
+    ----------
+    MacKinnon, J. G., & White, H. (1985). Some heteroskedasticity-consistent covariance matrix
+    estimators with improved finite sample properties. *Journal of Econometrics*, 29(3), 305-325.
+    """
+    leverage = np.einsum("ij,ij->i", design.Q, design.Q)
+    if design.cells is not None:
+        leverage = leverage + design.weights / design.cell_weights[design.cells]
+    alone = int((1.0 - leverage < ZERO_BELOW).sum())
+    if alone:
+        raise EstimationError(
+            f"HC3: {alone} rows determine a parameter alone (leverage 1), so their residuals say "
+            "nothing. Use fewer columns or cells, or CR2."
+        )
+    rows = (design.root_weights * residuals / (1.0 - leverage))[:, None] * design.Q
+    scores = rows @ inverse.T
     return np.asarray(scores.T @ scores, dtype=np.float64)
 
 

@@ -11,7 +11,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from homevisit_eval.design import FixedEffects, Outcome, OutcomeModel
+from homevisit_eval.design import FixedEffects, MissingIndicator, Outcome, OutcomeModel
 from homevisit_eval.design.checks import allowed
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.effect_sizes import (
@@ -27,8 +27,9 @@ from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squa
 from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, regression_rows
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import Estimand, MatchedSample
+from homevisit_eval.sample.missing import NOT_ACCEPTED
 
-__all__ = ["estimate_effect"]
+__all__ = ["estimate_effect", "notes_on_df", "notes_on_estimate"]
 
 FEW_DF = 4.0
 FEW_CLUSTERS = 10
@@ -213,7 +214,7 @@ def _effect(
             *fit.notes,
             *_sample_notes(matched, outcome, counts),
             *_inference_notes(model, fit, clusters),
-            *_effect_notes(outcome, size, estimate, std_error, interacted),
+            *notes_on_estimate(outcome, size, estimate, std_error, interacted),
         ),
         synthetic=sample.synthetic,
     )
@@ -269,6 +270,11 @@ def _coefficients(fit: LeastSquaresFit) -> MappingProxyType[str, tuple[float, fl
 
 def _sample_notes(matched: MatchedSample, outcome: Outcome, counts: list[int]) -> list[str]:
     notes = list[str]()
+    sample = matched.sample
+    if isinstance(sample.design.missing_covariates, MissingIndicator) and any(
+        one.total for one in sample.missing
+    ):
+        notes.append(NOT_ACCEPTED)
     unmatched = matched.sample.n_visited - matched.n_visited
     if unmatched:
         notes.append(
@@ -286,13 +292,7 @@ def _sample_notes(matched: MatchedSample, outcome: Outcome, counts: list[int]) -
 
 
 def _inference_notes(model: OutcomeModel, fit: LeastSquaresFit, clusters: list[int]) -> list[str]:
-    notes = []
-    df = float(fit.df[fit.names.index(TREATMENT)])
-    if df < FEW_DF:
-        notes.append(
-            f"Only {df:.1f} degrees of freedom (under {FEW_DF:g}): interval and p value are not "
-            "to be relied on."
-        )
+    notes = notes_on_df(float(fit.df[fit.names.index(TREATMENT)]))
     if fit.G < FEW_CLUSTERS:
         notes.append(
             f"Only {fit.G} clusters ({model.cluster}): standard errors rest on few independent "
@@ -307,9 +307,20 @@ def _inference_notes(model: OutcomeModel, fit: LeastSquaresFit, clusters: list[i
     return notes
 
 
-def _effect_notes(
+def notes_on_df(df: float) -> list[str]:
+    """Return a sentence if there are too few degrees of freedom to rely on."""
+    if df >= FEW_DF:
+        return []
+    return [
+        f"Only {df:.1f} degrees of freedom (under {FEW_DF:g}): interval and p value are not "
+        "to be relied on."
+    ]
+
+
+def notes_on_estimate(
     outcome: Outcome, effect_size: float, estimate: float, std_error: float, interacted: float
 ) -> list[str]:
+    """Return what is missing of an estimate, and whether effects seem to differ."""
     notes = []
     if math.isnan(effect_size):
         notes.append(

@@ -17,13 +17,14 @@ from threadpoolctl import ThreadpoolController
 from homevisit_eval.effects.covariance import (
     ProjectedDesign,
     bias_reduced_covariance,
+    jackknife_covariance,
     sandwich_covariance,
 )
 from homevisit_eval.errors import EstimationError
 
 __all__ = ["CovarianceType", "LeastSquaresFit", "fit_least_squares"]
 
-CovarianceType = Literal["CR0", "CR1", "CR2"]
+CovarianceType = Literal["CR0", "CR1", "CR2", "HC3"]
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
@@ -32,6 +33,7 @@ DF_CONVENTIONS = {
     "CR0": "G - 1",
     "CR1": "G - 1",
     "CR2": "Satterthwaite (Bell-McCaffrey)",
+    "HC3": "n - K",
 }
 
 
@@ -133,7 +135,8 @@ def fit_least_squares(
         levels counted in K (the convention of Stata's `areg` and `regress`; clubSandwich calls
         it CR1S). ``"CR2"``: the bias-reduced linearization of Bell and McCaffrey with the
         absorbed factors and weights in full, for independent errors of one variance as
-        working model (clubSandwich's for `lm`, and estimatr's).
+        working model (clubSandwich's for `lm`, and estimatr's). ``"HC3"``: for independent
+        rows, each residual over one less its leverage (sandwich's, also with weights).
     names : sequence of k names, optional
         ``x0``, ``x1``, ... if not given.
     df_for : sequence of names, optional
@@ -147,8 +150,9 @@ def fit_least_squares(
     ------
     EstimationError
         If shapes differ, a value is missing or infinite, a weight is negative, no row has a
-        positive weight, there are fewer than two clusters, all columns of X are collinear, or
-        there are not more rows than parameters.
+        positive weight, there are fewer than two clusters, all columns of X are collinear,
+        there are not more rows than parameters, or ``"HC3"`` is asked for with clusters or
+        where a row determines a parameter alone.
 
     Notes
     -----
@@ -159,6 +163,8 @@ def fit_least_squares(
     ----------
     Bell, R. M., & McCaffrey, D. F. (2002). Bias reduction in standard errors for linear
     regression with multi-stage samples. *Survey Methodology*, 28(2), 169-181.
+    MacKinnon, J. G., & White, H. (1985). Some heteroskedasticity-consistent covariance matrix
+    estimators with improved finite sample properties. *Journal of Econometrics*, 29(3), 305-325.
     Pustejovsky, J. E., & Tipton, E. (2018). Small-sample methods for cluster-robust variance
     estimation and hypothesis testing in fixed effects models. *Journal of Business & Economic
     Statistics*, 36(4), 672-683.
@@ -169,6 +175,10 @@ def fit_least_squares(
     >>> fit.coefficients.round(6).tolist()
     [1.5, 3.0]
     """
+    if covariance == "HC3" and clusters is not None:
+        raise EstimationError(
+            "fit_least_squares: HC3 is for independent rows; with clusters choose CR1 or CR2."
+        )
     outcome, columns, w, used = _checked(y, X, weights)
     labels = _labels(names, columns.shape[1])
     factors = [_codes(codes, used, "a factor of absorb") for codes in absorb]
@@ -189,6 +199,9 @@ def fit_least_squares(
             matrix, df[wanted] = bias_reduced_covariance(
                 design, residuals, projection.inverse, wanted
             )
+        elif covariance == "HC3":
+            matrix = jackknife_covariance(design, residuals, projection.inverse)
+            df[:] = n - K
         else:
             factor = G / (G - 1) * (n - 1) / (n - K) if covariance == "CR1" else 1.0
             matrix = factor * sandwich_covariance(design, residuals, projection.inverse)

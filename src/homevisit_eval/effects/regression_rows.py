@@ -142,7 +142,7 @@ def _covariates(
     names: list[str] = []
     terms: list[str] = []
     partial = False
-    for covariate in sample.design.covariates:
+    for covariate in sample.adjusted_for:
         name = covariate.name
         where = np.array([name in sample.covariates[band] for band in bands], dtype=bool)
         if not where.any():

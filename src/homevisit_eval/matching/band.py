@@ -1,293 +1,388 @@
-"""One band of units that share covariates: scores, support, caliper, nearest neighbors."""
+"""One band of units that share covariates, matched or weighted by the method asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Literal, assert_never
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from homevisit_eval.design import NearestNeighbor
+from homevisit_eval.design import (
+    CardinalityMatching,
+    CoarsenedExactMatching,
+    EntropyBalancing,
+    ExactMatching,
+    FullMatching,
+    InverseProbability,
+    MatchingMethod,
+    NearestNeighbor,
+    NoMatching,
+    OptimalPairs,
+    OverlapWeights,
+    Subclassification,
+)
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
-from homevisit_eval.matching.design_matrix import DesignMatrix, make_design_matrix
-from homevisit_eval.matching.matched_sample import PropensityModel
-from homevisit_eval.matching.support import find_support
-from homevisit_eval.propensity import LogitFit, fit_logit, logit
+from homevisit_eval.matching.band_rows import BandRows, other_group
+from homevisit_eval.matching.problem import PairMethod, Problem, make_problem
+from homevisit_eval.matching.scores import BandScores, score_for
+from homevisit_eval.matching.units import Pairs, Units
 
-if TYPE_CHECKING:
-    from homevisit_eval.matching.nearest import NearestMatches
-
-__all__ = ["BandMatches", "BandScores", "given_scores", "match_band", "score_band"]
+__all__ = ["BandResult", "Facts", "match_band"]
 
 Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
-
-UNITS_PER_ONE = 1e12  # under ties="row" scores are rounded to 12 decimals
-
-NO_COUNTERPART_IN_BAND = "no comparison unit in the band"
-PREDICTED = "no comparison unit is like it: its covariates predict treatment with certainty"
+Facts = Mapping[str, int | float | str]
+TieRule = Literal["row", "matchit"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class BandScores:
-    """Propensity scores of a band; NaN for rows off support.
+class BandResult:
+    """What a method made of a band, by position.
 
     Attributes
     ----------
-    probability, linear : array of shape (n,)
-    outside : array of str, shape (n,)
-        Why a row has no score; empty if it has one.
-    model
-        None if the scores were given, or no fit is possible for want of a group.
-    notes
-        One sentence for each level left out and each column dropped.
-    """
-
-    probability: FloatArray
-    linear: FloatArray
-    outside: NDArray[np.object_]
-    model: PropensityModel | None
-    notes: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        """Show the model, no rows."""
-        return f"BandScores({self.model!r})"
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class BandMatches:
-    """Matches within a band, by position.
-
-    Attributes
-    ----------
-    partner : array of int, shape (n,)
-        Position of the match; -1 without.
+    pairs
+        Of methods that make pairs.
+    matched_set : array of int, shape (n,), optional
+        Of methods that make sets; -1 outside any.
+    weights : array of shape (n,), optional
+        Of methods that make neither; sampling weights not included.
     reason : array of str, shape (n,)
-        For treated rows without a match; else empty.
+        Why a row is not used, where the method says so; else empty.
     scores
-        As matched on.
-    distances : array of shape (pairs,)
-        On the scale of the method's distance.
-    tied
-        Rows that share a score with another row of their stratum.
-    pairs_under_other_rule
-        Treated rows whose partner would differ under the other rule for ties.
+        None if the method needed none.
+    facts
+        For the audit.
     """
 
-    partner: Integers
     reason: NDArray[np.object_]
-    scores: BandScores
-    distances: FloatArray
-    tied: int
-    pairs_under_other_rule: int
+    scores: BandScores | None = None
+    pairs: Pairs | None = None
+    matched_set: Integers | None = None
+    weights: FloatArray | None = None
+    facts: Facts = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Show the number of pairs, no rows."""
-        return f"BandMatches({len(self.distances)} pairs)"
-
-
-def given_scores(probability: FloatArray) -> BandScores:
-    """Wrap propensity scores that come as data; every row has one."""
-    nowhere = np.full(len(probability), "", dtype=object)
-    return BandScores(probability, logit(probability), nowhere, None, ())
-
-
-def score_band(
-    frame: pd.DataFrame,
-    treated: Integers,
-    covariates: Sequence[str],
-    squared: Sequence[str] = (),
-    band: str = "",
-) -> BandScores:
-    """Fit the propensity model of a band and score its rows.
-
-    Rows without a counterpart (see `find_support`), and rows whose group the covariates in
-    combination predict with certainty, are left out, named and counted; they get no score.
-
-    Raises
-    ------
-    MatchingError
-        If the covariates separate the two groups completely, or the fit does not converge.
-    """
-    where = f"{band}: " if band else ""
-    outside = np.full(len(frame), "", dtype=object)
-    notes: list[str] = []
-    support = find_support(frame, covariates, treated)
-    for name in dict.fromkeys(support.covariate[~support.inside]):
-        outside[support.covariate == name] = f"no comparison unit has the same {name}"
-    notes += [str(level) for level in support.levels]
-    if len(np.unique(treated)) < 2:
-        outside[:] = NO_COUNTERPART_IN_BAND
-        notes = [f"no {'comparison' if treated.any() else 'treated'} unit, so no model"]
-    probability, linear = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
-    inside = outside == ""
-    if len(np.unique(treated[inside])) < 2:
-        return BandScores(probability, linear, outside, None, tuple(notes))
-    matrix, fit, inside = _fit(frame, treated, covariates, squared, inside=inside, where=where)
-    predicted = (outside == "") & ~inside
-    if predicted.any():
-        outside[predicted] = PREDICTED
-        notes.append(
-            f"the covariates in combination predict the group of {_groups(treated[predicted])} "
-            "with certainty; left out of the propensity model"
-        )
-    if fit.dropped:
-        dropped = ", ".join(matrix.names[column] for column in fit.dropped)
-        notes.append(f"dropped as combinations of other covariates: {dropped}")
-    probability[inside], linear[inside] = fit.probability, fit.linear_predictor
-    coefficients = dict(zip(matrix.names, fit.coefficients.tolist(), strict=True))
-    model = PropensityModel(band, matrix.names, MappingProxyType(coefficients), fit.converged)
-    return BandScores(probability, linear, outside, model, tuple(notes))
+        """Show the number of rows."""
+        return f"BandResult({len(self.reason)} rows)"
 
 
 def match_band(
-    scores: BandScores,
-    treated: Integers,
-    stratum: Integers,
-    method: NearestNeighbor,
-    *,
-    key_rank: Integers,
-    data_rank: Integers,
-) -> BandMatches:
-    """Match the treated rows of a band on their scores.
+    rows: BandRows, method: MatchingMethod, person_uses: Integers | None = None
+) -> BandResult:
+    """Match or weight the rows of a band.
 
     Parameters
     ----------
-    scores, treated, stratum
-        Rows in any one order.
-    key_rank, data_rank : array of int, shape (n,)
-        The order of rows by key, and the order in which they stand in the data.
+    rows
+        In the order that breaks ties.
+    method
+        Any.
+    person_uses : array of int, optional
+        How often each person was a match in earlier bands; this band's uses are added to it.
     """
-    linear = method.distance == "linear_propensity_score"
-    score = scores.linear if linear else scores.probability
-    rows = np.flatnonzero(scores.outside == "")
-    partner = np.full(len(score), -1, dtype=np.int64)
-    reason = np.where(treated == 1, scores.outside, "")
-    if len(np.unique(treated[rows])) < 2:
-        return BandMatches(partner, reason, scores, np.empty(0), 0, 0)
-    width = _width(score[rows], method)
-    ranks = {"row": key_rank[rows], "matchit": data_rank[rows]}
-    found, other = (
-        _nearest(
-            score[rows], treated[rows], stratum[rows], width=width, rule=rule, rank=ranks[rule]
-        )
-        for rule in (method.ties, "matchit" if method.ties == "row" else "row")
+    match method:
+        case NearestNeighbor():
+            return _match_nearest(rows, method, person_uses)
+        case OptimalPairs():
+            return _match_optimal(rows, method)
+        case FullMatching():
+            return _match_fully(rows, method)
+        case CoarsenedExactMatching() | ExactMatching() | Subclassification():
+            from homevisit_eval.matching.band_strata import stratify
+
+            return stratify(rows, method)
+        case CardinalityMatching() | InverseProbability() | OverlapWeights() | EntropyBalancing():
+            from homevisit_eval.matching.band_weights import weigh
+
+            return weigh(rows, method)
+        case NoMatching():
+            return BandResult(_no_reason(rows), weights=np.ones(len(rows)))
+        case _:
+            assert_never(method)
+
+
+def _no_reason(rows: BandRows) -> NDArray[np.object_]:
+    return np.full(len(rows), "", dtype=object)
+
+
+def needs_score(method: PairMethod) -> bool:
+    """Say whether a pair method uses a score: as distance, caliper, support or order."""
+    by_score = isinstance(method, NearestNeighbor) and method.order in ("largest", "smallest")
+    return (
+        method.distance == "score"
+        or method.caliper != "none"
+        or method.discard != "none"
+        or by_score
     )
-    has = found.partner >= 0
-    partner[rows[has]] = rows[found.partner[has]]
-    for code, text in _reason_texts(method).items():
-        lost = rows[(found.reason == code) & (treated[rows] == 1)]
-        reason[lost] = text
-    pairs = np.flatnonzero((treated == 1) & (partner >= 0))
-    changed = (treated[rows] == 1) & (found.partner != other.partner)
-    if scores.model is not None and np.isfinite(width):
+
+
+def _start(
+    rows: BandRows, method: PairMethod, *, persons_count: bool = False
+) -> tuple[Problem, BandScores | None]:
+    scores = score_for(rows, method) if needs_score(method) else None
+    problem = make_problem(rows, scores, method, persons_count=persons_count)
+    width = problem.score_width
+    if scores is not None and scores.model is not None and width is not None:
         scores = replace(scores, model=replace(scores.model, caliper_width=width))
-    distances = np.abs(score[pairs] - score[partner[pairs]])
-    return BandMatches(partner, reason, scores, distances, found.tied, int(changed.sum()))
+    return problem, scores
 
 
-def _fit(
-    frame: pd.DataFrame,
-    treated: Integers,
-    covariates: Sequence[str],
-    squared: Sequence[str],
-    *,
-    inside: Flags,
-    where: str,
-) -> tuple[DesignMatrix, LogitFit, Flags]:
-    """Fit, leave out rows that run away to certainty, and fit again until none does."""
-    while True:
-        rows = np.flatnonzero(inside)
-        part = frame if inside.all() else frame.iloc[rows]
-        matrix = make_design_matrix(part, covariates, squared)
-        try:
-            fit = fit_logit(matrix.columns, treated[rows])
-        except MatchingError:
-            raise _separation(matrix, treated[rows], where) from None
-        if not fit.diverging.any():
-            break
-        inside = inside.copy()
-        inside[rows[fit.diverging]] = False
-        if len(np.unique(treated[inside])) < 2:
-            raise _separation(matrix, treated[rows], where)
-    if not fit.converged:
+def _check_pool(rows: BandRows, units: Units, method: NearestNeighbor | OptimalPairs) -> None:
+    """Raise `MatchingError` if nobody could get as many matches as asked for."""
+    wanted = method.ratio
+    if isinstance(method, NearestNeighbor) and method.max_ratio:
+        wanted = method.min_ratio
+    pool = int((~units.focal).sum())
+    if wanted > pool:
+        other = other_group(0 if method.estimand == "ATC" else 1)
         raise MatchingError(
-            f"{where}the propensity model did not converge in {fit.iterations} iterations. "
-            "Use fewer covariates, or look for extreme values in them."
+            f"{rows.where}ratio = {wanted}, but there are only {shown_count(pool)} {other} units. "
+            "Ask for fewer matches."
         )
-    return matrix, fit, inside
 
 
-def _separation(matrix: DesignMatrix, treated: Integers, where: str) -> MatchingError:
-    high, low = matrix.columns[treated == 1], matrix.columns[treated == 0]
-    apart = (high.min(axis=0) > low.max(axis=0)) | (high.max(axis=0) < low.min(axis=0))
-    names = [name for name, alone in zip(matrix.names, apart, strict=True) if alone]
-    cause = (
-        f"{', '.join(names)} alone tells them apart"
-        if names
-        else f"{len(matrix.names) - 1} columns of covariates together tell them apart"
+def _both_groups(units: Units) -> bool:
+    return bool(units.focal.any()) and not units.focal.all()
+
+
+def _match_nearest(
+    rows: BandRows, method: NearestNeighbor, person_uses: Integers | None
+) -> BandResult:
+    from homevisit_eval.matching.nearest import nearest_pairs, variable_ratio
+
+    limit_per_person = 0 if method.max_uses_per_unit_id == "unlimited" else int(
+        method.max_uses_per_unit_id
     )
-    return MatchingError(
-        f"{where}the covariates separate {_groups(treated)} completely ({cause}), so no "
-        "propensity score exists. Leave out the covariate that decides who is treated, use "
-        "fewer covariates, or pool bands."
-    )
+    problem, scores = _start(rows, method, persons_count=limit_per_person > 0)
+    focal, score = problem.units.focal, problem.units.score
+    if not _both_groups(problem.units):
+        return _nobody(rows, problem, scores, method)
+    _check_pool(rows, problem.units, method)
+    ratio = np.full(int(focal.sum()), method.ratio, dtype=np.int64)
+    per_row = np.zeros(len(focal), dtype=np.int64)
+    if method.max_ratio:
+        ratio = variable_ratio(
+            score if score is not None else np.zeros(len(focal)),
+            focal,
+            mean=method.ratio,
+            least=method.min_ratio,
+            most=method.max_ratio,
+        )
+    per_row[focal] = ratio
+    uses = 0 if method.max_uses == "unlimited" else int(method.max_uses)
+
+    def run(units: Units, order: Integers, ties: TieRule) -> Pairs:
+        return nearest_pairs(
+            units,
+            ratio=per_row[order][units.focal],
+            max_uses=uses,
+            max_uses_per_person=limit_per_person,
+            order=_order(method, units),
+            seed=method.seed,
+            ties=ties,
+            person_uses=None if person_uses is None else person_uses.copy(),
+        )
+
+    pairs, other = _under_both_rules(rows, problem, method.ties, run)
+    if person_uses is not None and problem.units.person is not None:
+        np.add.at(person_uses, problem.units.person[pairs.match], 1)
+    changed = _focal_that_differ(pairs, other, len(focal))
+    facts = {"pairs_under_other_tie_rule": changed}
+    return _paired(rows, problem, scores, method, pairs=pairs, facts=facts)
 
 
-def _groups(treated: Integers) -> str:
-    counts = shown_count(int((treated == 1).sum())), shown_count(int((treated == 0).sum()))
-    return f"{counts[0]} treated and {counts[1]} comparison units"
+def _order(
+    method: NearestNeighbor, units: Units
+) -> Literal["largest", "smallest", "data", "random", "closest", "farthest"]:
+    if method.order != "default":
+        return method.order
+    if units.score is None or method.max_uses == "unlimited":
+        return "data"
+    return "largest" if method.estimand == "ATT" else "smallest"
 
 
-def _width(score: FloatArray, method: NearestNeighbor) -> float:
-    """Return the caliper in units of the score: its SD (n - 1) times the method's number."""
-    if method.caliper == "none":
-        return float(np.inf)
-    return float(method.caliper * np.std(score, ddof=1))
+def _under_both_rules(
+    rows: BandRows,
+    problem: Problem,
+    ties: TieRule,
+    run: Callable[[Units, Integers, TieRule], Pairs],
+) -> tuple[Pairs, Pairs]:
+    """Return the pairs under the method's rule for ties and under the other one."""
+    here = np.arange(len(problem.rows))
+    pairs = problem.in_score_units(run(problem.under(ties, here), here, ties), ties)
+    in_data = np.argsort(rows.data_order[problem.rows], kind="stable")
+    other: TieRule = "matchit" if ties == "row" else "row"
+    order = in_data if ties == "row" else _by_key(rows, problem)
+    found = run(problem.under(other, order), order, other)
+    return pairs, replace(found, focal=order[found.focal], match=order[found.match])
 
 
-def _nearest(
-    score: FloatArray,
-    treated: Integers,
-    stratum: Integers,
+def _by_key(rows: BandRows, problem: Problem) -> Integers:
+    return np.argsort(rows.key_order[problem.rows], kind="stable")
+
+
+def _focal_that_differ(pairs: Pairs, other: Pairs, n: int) -> int:
+    """Count focal rows whose matches are not the same rows in both."""
+    ours, theirs = pairs.focal * n + pairs.match, other.focal * n + other.match
+    differ = np.setxor1d(ours, theirs, assume_unique=True)
+    return int(np.unique(differ // n).size)
+
+
+def _match_optimal(rows: BandRows, method: OptimalPairs) -> BandResult:
+    from homevisit_eval.matching.optimal import optimal_pairs
+
+    problem, scores = _start(rows, method)
+    if not _both_groups(problem.units):
+        return _nobody(rows, problem, scores, method)
+    _check_pool(rows, problem.units, method)
+    units = problem.under(method.ties, np.arange(len(problem.rows)))
+    pairs = optimal_pairs(units, ratio=method.ratio, ties=method.ties)
+    pairs = problem.in_score_units(pairs, method.ties)
+    return _paired(rows, problem, scores, method, pairs=pairs, facts={})
+
+
+def _paired(
+    rows: BandRows,
+    problem: Problem,
+    scores: BandScores | None,
+    method: NearestNeighbor | OptimalPairs,
     *,
-    width: float,
-    rule: str,
-    rank: Integers,
-) -> NearestMatches:
-    """Run one rule with the rows in the order of `rank`; positions are those of the input."""
-    from homevisit_eval.matching.nearest import (
-        NearestMatches,
-        nearest_by_key,
-        nearest_in_data_order,
+    pairs: Pairs,
+    facts: Facts,
+) -> BandResult:
+    from homevisit_eval.matching.optimal import optimal_total
+    from homevisit_eval.matching.reasons import lost_reasons
+
+    units = problem.under(method.ties, np.arange(len(problem.rows)))
+    codes = lost_reasons(units, pairs)
+    reason = _outside(rows, scores, method.estimand)
+    for code, text in _reason_texts(method).items():
+        reason[problem.rows[codes == code]] = text
+    found = {
+        **facts,
+        **_stratum_facts(units),
+        "tied_scores": _tied(units),
+        "total_distance": float(pairs.distance.sum()),
+        "largest_distance": float(pairs.distance.max(initial=0.0)),
+        "pairs": len(pairs.distance),
+    }
+    without_replacement = isinstance(method, OptimalPairs) or method.max_uses == 1
+    if without_replacement and not (isinstance(method, NearestNeighbor) and method.max_ratio):
+        best = optimal_total(problem.units, method.ratio)
+        if best is not None:
+            found["optimal_total_distance"] = best
+    placed = replace(pairs, focal=problem.rows[pairs.focal], match=problem.rows[pairs.match])
+    return BandResult(reason, scores, placed, facts=MappingProxyType(found))
+
+
+def _nobody(
+    rows: BandRows, problem: Problem, scores: BandScores | None, method: PairMethod
+) -> BandResult:
+    """Return the result of a band in which one group has no usable row."""
+    reason = _outside(rows, scores, method.estimand)
+    focal = 0 if method.estimand == "ATC" else 1
+    left = problem.rows[rows.treated[problem.rows] == focal]
+    reason[left] = f"no {other_group(focal)} unit in the band"
+    none = np.empty(0, dtype=np.int64)
+    return BandResult(reason, scores, Pairs(none, none, none, np.empty(0)))
+
+
+def _outside(
+    rows: BandRows, scores: BandScores | None, estimand: str
+) -> NDArray[np.object_]:
+    """Return why rows could not be used; for the ATT and ATC only of the group it is about."""
+    if scores is None:
+        return _no_reason(rows)
+    about = {"ATT": rows.treated == 1, "ATC": rows.treated == 0}.get(estimand)
+    return scores.outside.copy() if about is None else np.where(about, scores.outside, "")
+
+
+def _reason_texts(method: NearestNeighbor | OptimalPairs) -> dict[int, str]:
+    from homevisit_eval.matching.units import (
+        IN_USE,
+        NOT_ALLOWED,
+        NOT_IN_STRATUM,
+        OUTSIDE_CALIPER,
     )
 
-    order = np.argsort(rank)
-    if rule == "row":
-        units = np.rint(score[order] * UNITS_PER_ONE).astype(np.int64)
-        caliper = round(width * UNITS_PER_ONE) if np.isfinite(width) else None
-        found = nearest_by_key(units, treated[order], stratum[order], caliper=caliper)
-    else:
-        found = nearest_in_data_order(score[order], treated[order], stratum[order], caliper=width)
-    partner, reason = np.full(len(score), -1, dtype=np.int64), np.zeros(len(score), dtype=np.int64)
-    partner[order] = np.where(found.partner >= 0, order[found.partner], -1)
-    reason[order] = found.reason
-    return NearestMatches(partner, reason, found.tied)
-
-
-def _reason_texts(method: NearestNeighbor) -> dict[int, str]:
-    from homevisit_eval.matching.nearest import IN_USE, NOT_IN_STRATUM, OUTSIDE_CALIPER
-
+    other = other_group(0 if method.estimand == "ATC" else 1)
     stratum = " of the stratum" if method.exact else ""
-    limit = " within the caliper" if method.caliper != "none" else stratum
+    calipers = method.caliper != "none" or bool(method.covariate_calipers)
+    limit = " within the caliper" if calipers else stratum
+    if len(method.covariate_calipers) + (method.caliper != "none") > 1:
+        limit = " within all calipers"
+    apart = ", ".join(method.anti_exact)
     return {
-        NOT_IN_STRATUM: "no comparison unit in the exact stratum",
-        OUTSIDE_CALIPER: "no comparison unit within the caliper",
-        IN_USE: f"comparison units{limit} used up",
+        NOT_IN_STRATUM: f"no {other} unit in the exact stratum",
+        OUTSIDE_CALIPER: f"no {other} unit{limit}",
+        IN_USE: f"{other} units{limit} used up",
+        NOT_ALLOWED: f"no {other} unit{limit} that differs in {apart}"
+        if apart
+        else f"no {other} unit{limit} but rows of the same one",
     }
+
+
+def _stratum_facts(units: Units) -> dict[str, int]:
+    count = int(units.stratum.max(initial=-1)) + 1
+    focal = np.bincount(units.stratum[units.focal], minlength=count)
+    others = np.bincount(units.stratum[~units.focal], minlength=count)
+    return {
+        "exact_strata": int(((focal > 0) | (others > 0)).sum()),
+        "exact_strata_without_match": int(((focal > 0) & (others == 0)).sum()),
+    }
+
+
+def _tied(units: Units) -> int:
+    """Count rows that share stratum and score (or all coordinates) with another row."""
+    if units.coordinates is not None:
+        columns = tuple(units.coordinates.T)
+    elif units.score is not None:
+        columns = (units.score,)
+    else:
+        return 0
+    order = np.lexsort((*columns, units.stratum))
+    same = units.stratum[order][1:] == units.stratum[order][:-1]
+    for column in columns:
+        values = column[order]
+        same &= values[1:] == values[:-1]
+    tied = np.zeros(len(order), dtype=bool)
+    tied[1:] |= same
+    tied[:-1] |= same
+    return int(tied.sum())
+
+
+def _match_fully(rows: BandRows, method: FullMatching) -> BandResult:
+    from homevisit_eval.matching.full import full_sets
+
+    problem, scores = _start(rows, method)
+    if not _both_groups(problem.units):
+        return replace(
+            _nobody(rows, problem, scores, method),
+            pairs=None,
+            matched_set=np.full(len(rows), -1, dtype=np.int64),
+        )
+    units = problem.under(method.ties, np.arange(len(problem.rows)))
+    if method.estimand == "ATC":
+        units = replace(units, focal=~units.focal)  # sets are the same whoever they are about
+    most = np.inf if method.max_ratio == "unlimited" else float(method.max_ratio)
+    sets = full_sets(units, min_ratio=method.min_ratio, max_ratio=most)
+    matched_set = np.full(len(rows), -1, dtype=np.int64)
+    matched_set[problem.rows] = sets.matched_set
+    reason = _outside(rows, scores, method.estimand)
+    left = problem.rows[sets.matched_set < 0]
+    for group in (0, 1):
+        text = f"no {other_group(group)} unit that it may be matched with"
+        reason[left[rows.treated[left] == group]] = text
+    scale = 1.0 if problem.units.coordinates is not None or method.ties != "row" else problem.per_unit
+    facts = {
+        **_stratum_facts(units),
+        "tied_scores": _tied(units),
+        "total_distance": sets.total_distance / scale,
+        "optimal_total_distance": sets.total_distance / scale,
+    }
+    return BandResult(reason, scores, matched_set=matched_set, facts=MappingProxyType(facts))

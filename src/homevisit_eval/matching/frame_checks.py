@@ -9,19 +9,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from homevisit_eval.design import NearestNeighbor, NoMatching
+from typing import get_args
+
+from homevisit_eval.design import MatchingMethod
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 
 __all__ = [
     "check_columns",
-    "check_distinct",
     "check_index",
     "check_method",
     "check_names",
+    "check_numbers",
     "check_usable",
     "check_varies",
     "is_factor",
+    "read_sampling_weights",
     "read_scores",
     "read_treatment",
 ]
@@ -34,7 +37,7 @@ def is_factor(column: pd.Series) -> bool:
 
 def check_method(method: object) -> None:
     """Raise `MatchingError` unless the method is one of the method values of the design."""
-    if not isinstance(method, NearestNeighbor | NoMatching):
+    if not isinstance(method, get_args(MatchingMethod)):
         raise MatchingError(
             "method must be a value such as NearestNeighbor(caliper=0.2) or NoMatching(); "
             f"it is a {type(method).__name__}."
@@ -104,8 +107,10 @@ def check_usable(frame: pd.DataFrame, columns: Sequence[str], role: str, where: 
                 faults.append(f"{name}: {_rows(infinite)} infinite, {_places(infinite)}")
     if faults:
         raise MatchingError(
-            f"{where}{role} must be complete and finite. " + "; ".join(faults) + ". Fill or "
-            "leave out these rows beforehand, so that the sample is yours to describe."
+            f"{where}{role} must be complete and finite. " + "; ".join(faults) + ". "
+            "Leave out these rows (complete cases), fill them and add a column that says so "
+            "(missing-indicator adjustment), or match within several imputed frames and pool "
+            "the results (pool_effects)."
         )
 
 
@@ -195,15 +200,42 @@ def _places(flags: NDArray[np.bool_]) -> str:
     return f"first at row {', '.join(first)} (counted from 1)"
 
 
-def check_distinct(baseline: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """Raise `MatchingError` if a pair joins a student with himself in another year."""
-    units = [
-        baseline.loc[pairs[side], "unit_id"].to_numpy(dtype=object)
-        for side in ("treated", "comparison")
-    ]
-    same = int((units[0] == units[1]).sum())
-    if same:
+
+def check_numbers(frame: pd.DataFrame, columns: Sequence[str], role: str) -> None:
+    """Raise `MatchingError` if a column that must hold numbers holds something else."""
+    others = [name for name in columns if is_factor(frame[name])]
+    if others:
         raise MatchingError(
-            f"{shown_count(same)} visited student-years were matched with the same student in "
-            "another school year. Add school_year to exact."
+            f"{role}: {', '.join(others)} holds categories; only numbers have a distance. Use "
+            "exact columns for categories."
         )
+
+
+def read_sampling_weights(
+    frame: pd.DataFrame, column: str, treated: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return sampling weights, shape (n,).
+
+    Raises
+    ------
+    MatchingError
+        If the column is unknown, not numeric, incomplete, infinite or negative, or a group has
+        no weight above 0.
+    """
+    check_columns(frame, [column], "sampling_weights")
+    check_numbers(frame, [column], "sampling_weights")
+    check_usable(frame, [column], "sampling_weights")
+    weights = frame[column].to_numpy(dtype=np.float64)
+    negative = weights < 0
+    if negative.any():
+        raise MatchingError(
+            f"sampling_weights: column {column!r} must be 0 or more; {_rows(negative)} negative, "
+            f"{_places(negative)}. Correct or leave out these rows."
+        )
+    for group, name in ((1, "treated"), (0, "comparison")):
+        if not weights[treated == group].any():
+            raise MatchingError(
+                f"sampling_weights: all {name} units have weight 0 in {column!r}, so there is "
+                "nobody to compare. Check the column."
+            )
+    return weights

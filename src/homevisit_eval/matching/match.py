@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import assert_never
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from homevisit_eval.design import MatchingMethod, NearestNeighbor, NoMatching
+from homevisit_eval.design import MatchingMethod, NearestNeighbor
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
-from homevisit_eval.matching.band import (
-    BandMatches,
-    given_scores,
-    match_band,
-    score_band,
-)
+from homevisit_eval.matching.assemble import Placed, assemble
+from homevisit_eval.matching.audit import audit_of, inputs_checksum
+from homevisit_eval.matching.band import match_band
+from homevisit_eval.matching.band_rows import BandRows
 from homevisit_eval.matching.frame_checks import (
     check_columns,
-    check_distinct,
     check_index,
     check_method,
     check_names,
     check_usable,
     check_varies,
+    read_sampling_weights,
     read_scores,
     read_treatment,
 )
-from homevisit_eval.matching.matched_sample import (
-    NO_MATCHING,
-    Estimand,
-    MatchedSample,
-    Matches,
+from homevisit_eval.matching.matched_sample import MatchedSample, Matches
+from homevisit_eval.matching.method_columns import (
+    check_method_columns,
+    exact_columns,
+    method_columns,
+    uses_covariates,
 )
 from homevisit_eval.matching.row_order import key_rank
 from homevisit_eval.sample.analytic_sample import AnalyticSample
@@ -44,16 +41,10 @@ from homevisit_eval.sample.analytic_sample import AnalyticSample
 __all__ = ["match_frame", "match_students"]
 
 Integers = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 SAMPLE_KEY = ("unit_id", "school_year", "index_date")
 DEFAULT_METHOD = NearestNeighbor()
-ORDER_RULES = {
-    "row": (
-        "highest score first; scores rounded to 12 decimals; equal scores and equal distances "
-        "in the order of a hashed key, whatever the order of rows"
-    ),
-    "matchit": "highest score first; ties in the order of rows, as in R MatchIt 4.7.2",
-}
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +68,10 @@ def match_frame(
     propensity_score: ArrayLike | None = None,
     squared: Sequence[str] = (),
     key: Sequence[str] = (),
+    unit_id: str = "",
+    sampling_weights: str = "",
 ) -> Matches:
-    """Match treated to comparison rows of any data frame.
+    """Match treated to comparison rows of any data frame, or weight them.
 
     Parameters
     ----------
@@ -87,17 +80,26 @@ def match_frame(
     treated
         The column that is 1 for treated and 0 for comparison units.
     covariates
-        Columns of the propensity model. Text and categoricals enter as one 0/1 column for each
-        level but the first.
+        Columns of the propensity model, of a distance in covariates, of what is coarsened, or
+        of what is balanced, as the method says. Text and categoricals are categories: in a
+        model one 0/1 column for each level but the first.
     method
-        `NearestNeighbor` or `NoMatching`, with its options.
+        Any matching or weighting method, with its options.
     propensity_score : array of shape (n,), optional
-        Scores from elsewhere, between 0 and 1; no model is fitted then.
+        Scores from elsewhere, between 0 and 1 (`cross_fitted_scores` makes them with any
+        classifier); no model is fitted then.
     squared
         Covariates whose square (of the value less its mean) enters as well.
     key
         Columns that identify a row, by which ties are broken under ``ties="row"``; the row
         labels if empty.
+    unit_id
+        The column that says whose row it is, if units have several (a student in several
+        years, or at several dates): they are never matched with themselves, and
+        `max_uses_per_unit_id` limits them. Every row is a unit of its own if empty.
+    sampling_weights
+        The column of survey weights, at least 0; they enter the propensity model, covariances
+        and the weights returned. All rows count alike if empty.
 
     Returns
     -------
@@ -108,8 +110,9 @@ def match_frame(
     ------
     MatchingError
         If labels repeat, a column is unknown, constant, incomplete or infinite, `treated` is
-        not 0/1, a group is empty, given scores are not between 0 and 1, the covariates
-        separate the groups, or no treated unit finds a match.
+        not 0/1, a group is empty, given scores are not between 0 and 1, sampling weights are
+        negative, the covariates separate the groups, weights do not converge, or nobody finds
+        a match.
 
     Notes
     -----
@@ -119,9 +122,8 @@ def match_frame(
 
     References
     ----------
-    Rosenbaum, P. R., & Rubin, D. B. (1985). Constructing a control group using multivariate
-    matched sampling methods that incorporate the propensity score. *The American
-    Statistician*, 39(1), 33-38.
+    Stuart, E. A. (2010). Matching methods for causal inference: a review and a look forward.
+    *Statistical Science*, 25(1), 1-21. Each method value names its own source.
 
     Examples
     --------
@@ -141,13 +143,23 @@ def match_frame(
     check_columns(frame, covariates, "covariates")
     check_columns(frame, key, "key")
     check_usable(frame, covariates, "covariates")
-    if propensity_score is None and isinstance(method, NearestNeighbor):
+    if uses_covariates(method) and propensity_score is None:
         if not covariates:
             raise MatchingError("covariates: name at least one, or give propensity_score.")
         check_varies(frame, covariates)
-    scores = None if propensity_score is None else read_scores(frame, propensity_score)
-    band = _Band("", np.arange(len(frame)), tuple(covariates), tuple(squared))
-    return _match(frame, group, (band,), method, key=tuple(key), scores=scores)
+    run = _Run(
+        frame=frame,
+        treated=group,
+        bands=(_Band("", np.arange(len(frame)), tuple(covariates), tuple(squared)),),
+        method=method,
+        key=tuple(key),
+        scores=None if propensity_score is None else read_scores(frame, propensity_score),
+        unit_id=unit_id,
+        sampling_weights=(
+            read_sampling_weights(frame, sampling_weights, group) if sampling_weights else None
+        ),
+    )
+    return _match(run)
 
 
 def match_students(sample: AnalyticSample, method: MatchingMethod | None = None) -> MatchedSample:
@@ -169,10 +181,15 @@ def match_students(sample: AnalyticSample, method: MatchingMethod | None = None)
     Raises
     ------
     MatchingError
-        As `match_frame`, naming the grade band; if a student is matched with himself in another
-        year; if the question asks for comparisons of the same school without matching. A
-        covariate that is constant in one band is not an error there: it is dropped, and named
-        in `audit`.
+        As `match_frame`, naming the grade band; if the question asks for comparisons of the
+        same school by a method that keeps no columns exact. A covariate that is constant in
+        one band is not an error there: it is dropped, and named in `audit`.
+
+    Notes
+    -----
+    A student is never matched with himself in another year. Bands are matched one after the
+    other in the order of their names, so a limit of uses of a student
+    (`max_uses_per_unit_id`) is reached in that order.
     """
     method = _method(sample, method or sample.question.matching or sample.design.matching)
     baseline = sample.baseline
@@ -185,23 +202,34 @@ def match_students(sample: AnalyticSample, method: MatchingMethod | None = None)
         check_usable(
             baseline.iloc[band.rows], band.covariates, "covariates", f"band {band.name!r}: "
         )
-    matches = _match(baseline, group, bands, method, key=SAMPLE_KEY, scores=None)
-    check_distinct(baseline, matches.pairs)
-    return MatchedSample(sample, matches)
+    run = _Run(
+        frame=baseline,
+        treated=group,
+        bands=bands,
+        method=method,
+        key=SAMPLE_KEY,
+        scores=None,
+        unit_id="unit_id",
+        sampling_weights=None,
+    )
+    return MatchedSample(sample, _match(run))
 
 
 def _method(sample: AnalyticSample, method: MatchingMethod) -> MatchingMethod:
     """Return the method with what the question asks of the comparison schools."""
     if sample.question.comparison_schools != "same_school":
         return method
-    if isinstance(method, NoMatching):
+    exact = exact_columns(method)
+    if exact is None:
         raise MatchingError(
             f"question {sample.question.name!r}: comparison_schools = 'same_school' needs a "
-            "matching method, which keeps pairs within a school; 'no_matching' makes no pairs."
+            "matching method that keeps units within a school by its exact columns; "
+            f"{method.method!r} has none. Choose nearest_neighbor, optimal_pairs, full_matching "
+            "or coarsened_exact, or another pool of schools."
         )
-    if "school_id" in method.exact:
+    if "school_id" in exact:
         return method
-    return replace(method, exact=(*method.exact, "school_id"))
+    return replace(method, exact=(*exact, "school_id"))
 
 
 def _bands(sample: AnalyticSample) -> list[_Band]:
@@ -220,178 +248,80 @@ def _bands(sample: AnalyticSample) -> list[_Band]:
     return bands
 
 
-def _match(
-    frame: pd.DataFrame,
-    group: Integers,
-    bands: tuple[_Band, ...],
-    method: MatchingMethod,
-    *,
-    key: tuple[str, ...],
-    scores: NDArray[np.float64] | None,
-) -> Matches:
-    match method:
-        case NoMatching():
-            return _unmatched_comparison(frame, group, method)
-        case NearestNeighbor():
-            return _match_nearest(frame, group, bands, method, key=key, scores=scores)
-        case _:
-            assert_never(method)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class _Run:
+    """A checked call: a frame whose bands are matched by one method."""
+
+    frame: pd.DataFrame
+    treated: Integers
+    bands: tuple[_Band, ...]
+    method: MatchingMethod
+    key: tuple[str, ...]
+    scores: FloatArray | None
+    unit_id: str
+    sampling_weights: FloatArray | None
 
 
-def _unmatched_comparison(frame: pd.DataFrame, group: Integers, method: NoMatching) -> Matches:
-    """Keep everybody with weight 1: regression alone adjusts.
-
-    Its coefficient weights students by how evenly their cell is divided, so it is the effect on
-    the visited only if effects do not vary.
-    """
-    index = frame.index
-    counts = {"rows": len(frame), "treated": int(group.sum())}
-    return Matches(
-        method=method,
-        pairs=pd.DataFrame({"treated": index[:0], "rank": [], "comparison": index[:0]}),
-        weights=pd.Series(1.0, index=index, name="weight"),
-        matched_set=pd.Series(-1, index=index, name="matched_set", dtype="int64"),
-        propensity_score=None,
-        linear_propensity_score=None,
-        estimand=Estimand("ATT", NO_MATCHING),
-        propensity=(),
-        unmatched=pd.DataFrame({"row": index[:0], "reason": pd.Series([], dtype=str)}),
-        audit=MappingProxyType({**counts, "comparison": counts["rows"] - counts["treated"]}),
+def _match(run: _Run) -> Matches:
+    check_method_columns(run.frame, run.method, run.bands[0].covariates)
+    n = len(run.frame)
+    by_key, by_row = key_rank(run.frame, run.key), np.arange(n)
+    rank = by_row if getattr(run.method, "ties", "row") == "matchit" else by_key
+    person = _persons(run)
+    person_uses = (
+        np.zeros(int(person.max()) + 1, dtype=np.int64)
+        if person is not None and isinstance(run.method, NearestNeighbor)
+        else None
     )
-
-
-def _match_nearest(
-    frame: pd.DataFrame,
-    group: Integers,
-    bands: tuple[_Band, ...],
-    method: NearestNeighbor,
-    *,
-    key: tuple[str, ...],
-    scores: NDArray[np.float64] | None,
-) -> Matches:
-    check_columns(frame, method.exact, "exact")
-    check_usable(frame, method.exact, "exact columns")
-    stratum = _strata(frame, method.exact)
-    by_key, by_row = key_rank(frame, key), np.arange(len(frame))
-    rank = by_key if method.ties == "row" else by_row
-    results = []
-    for band in bands:
-        rows = band.rows[np.argsort(rank[band.rows])]
-        if scores is None:
-            label = f"band {band.name!r}" if band.name else ""
-            part = frame[list(band.covariates)].iloc[rows]
-            found = score_band(part, group[rows], band.covariates, band.squared, label)
-        else:
-            found = given_scores(scores[rows])
-        result = match_band(
-            found,
-            group[rows],
-            stratum[rows],
-            method,
-            key_rank=by_key[rows],
-            data_rank=by_row[rows],
+    placed = []
+    for band in run.bands:
+        at = band.rows[np.argsort(rank[band.rows], kind="stable")]
+        rows = BandRows(
+            name=band.name,
+            frame=run.frame.iloc[at],
+            treated=run.treated[at],
+            covariates=band.covariates,
+            squared=band.squared,
+            given=None if run.scores is None else run.scores[at],
+            sampling_weights=None if run.sampling_weights is None else run.sampling_weights[at],
+            person=None if person is None else person[at],
+            data_order=by_row[at],
+            key_order=by_key[at],
         )
-        results.append((band, rows, result))
-        logger.info("matched %s pairs", shown_count(len(result.distances)))
-    return _assemble(frame, group, stratum, method, rank=rank, results=results)
-
-
-def _strata(frame: pd.DataFrame, exact: Sequence[str]) -> Integers:
-    """Return a number for each row, equal where all exact columns are equal."""
-    stratum = np.zeros(len(frame), dtype=np.int64)
-    for name in exact:
-        codes, values = pd.factorize(frame[name])
-        stratum = pd.factorize(stratum * len(values) + codes)[0].astype(np.int64)
-    return stratum
-
-
-def _assemble(
-    frame: pd.DataFrame,
-    group: Integers,
-    stratum: Integers,
-    method: NearestNeighbor,
-    *,
-    rank: Integers,
-    results: list[tuple[_Band, Integers, BandMatches]],
-) -> Matches:
-    """Put the bands together, numbering matched sets in the order of `rank`."""
-    n, index = len(frame), frame.index
-    partner, reason = np.full(n, -1, dtype=np.int64), np.full(n, "", dtype=object)
-    probability, linear = np.full(n, np.nan), np.full(n, np.nan)
-    for _, rows, result in results:
-        has = result.partner >= 0
-        partner[rows[has]] = rows[result.partner[has]]
-        reason[rows] = result.reason
-        probability[rows], linear[rows] = result.scores.probability, result.scores.linear
-    order = np.argsort(rank)
-    choosing = order[group[order] == 1]
-    focal, lost = choosing[partner[choosing] >= 0], choosing[partner[choosing] < 0]
-    if not len(focal):
-        raise MatchingError(_nobody(pd.Series(reason[lost]), len(lost)))
-    sets = np.full(n, -1, dtype=np.int64)
-    sets[focal] = sets[partner[focal]] = np.arange(1, len(focal) + 1)
-    audit = _audit(group, stratum, method, results, len(focal))
-    return Matches(
-        method=method,
-        pairs=pd.DataFrame(
-            {"treated": index[focal], "rank": 1, "comparison": index[partner[focal]]}
-        ),
-        weights=pd.Series((sets > 0).astype(np.float64), index=index, name="weight"),
-        matched_set=pd.Series(sets, index=index, name="matched_set"),
-        propensity_score=pd.Series(probability, index=index, name="propensity_score"),
-        linear_propensity_score=pd.Series(linear, index=index, name="linear_propensity_score"),
-        estimand=Estimand("ATT", "in the matched sample" if len(lost) else ""),
-        propensity=tuple(
-            result.scores.model for _, _, result in results if result.scores.model is not None
-        ),
-        unmatched=pd.DataFrame({"row": index[lost], "reason": pd.Series(reason[lost], dtype=str)}),
-        audit=audit,
+        result = match_band(rows, run.method, person_uses)
+        placed.append(Placed(rows, at, result))
+        logger.info("matched %s rows", shown_count(len(rows)))
+    matches = assemble(
+        run.frame,
+        run.treated,
+        run.method,
+        placed,
+        rank=rank,
+        sampling_weights=run.sampling_weights,
     )
-
-
-def _nobody(reasons: pd.Series, count: int) -> str:
-    counts = reasons.value_counts()
-    listed = "; ".join(f"{text} ({shown_count(number)})" for text, number in counts.items())
-    return (
-        f"None of {shown_count(count)} treated units found a match: {listed}. Widen the caliper, "
-        "or use fewer exact columns or covariates."
+    checksum = inputs_checksum(
+        run.frame,
+        [name for band in run.bands for name in band.covariates] + method_columns(run.method),
+        [run.treated.astype(np.float64)] + ([] if run.scores is None else [run.scores]),
     )
+    return replace(matches, audit=audit_of(matches, run.treated, placed, checksum))
 
 
-def _audit(
-    group: Integers,
-    stratum: Integers,
-    method: NearestNeighbor,
-    results: list[tuple[_Band, Integers, BandMatches]],
-    matched: int,
-) -> Mapping[str, int | float | str]:
-    """Collect the facts of a run, as plain values."""
-    cells = np.zeros((2, int(stratum.max()) + 1), dtype=np.int64)
-    np.add.at(cells, (group, stratum), 1)
-    outside = np.concatenate([group[rows[r.scores.outside != ""]] for _, rows, r in results])
-    distances = np.concatenate([result.distances for _, _, result in results])
-    notes = [
-        f"band {band.name!r}: {note}" if band.name else note
-        for band, _, result in results
-        for note in result.scores.notes
-    ]
-    return MappingProxyType(
-        {
-            "order_rule": ORDER_RULES[method.ties],
-            "rows": len(group),
-            "treated": int(group.sum()),
-            "comparison": int(len(group) - group.sum()),
-            "treated_matched": matched,
-            "treated_off_support": int((outside == 1).sum()),
-            "comparison_off_support": int((outside == 0).sum()),
-            "exact_strata": int((cells.sum(axis=0) > 0).sum()),
-            "exact_strata_without_comparison": int(((cells[1] > 0) & (cells[0] == 0)).sum()),
-            "tied_scores": sum(result.tied for _, _, result in results),
-            "pairs_under_other_tie_rule": sum(
-                result.pairs_under_other_rule for _, _, result in results
-            ),
-            "mean_distance": float(distances.mean()),
-            "largest_distance": float(distances.max()),
-            "notes": "; ".join(notes),
-        }
-    )
+def _persons(run: _Run) -> Integers | None:
+    if not run.unit_id:
+        if isinstance(run.method, NearestNeighbor) and (
+            run.method.max_uses_per_unit_id != "unlimited"
+        ):
+            raise MatchingError(
+                "max_uses_per_unit_id limits the rows of a unit: name the column that says whose "
+                "row it is, as unit_id."
+            )
+        return None
+    check_columns(run.frame, [run.unit_id], "unit_id")
+    codes = pd.factorize(run.frame[run.unit_id])[0].astype(np.int64)
+    if (codes < 0).any():
+        raise MatchingError(
+            f"unit_id: {int((codes < 0).sum()):,} rows have no value in {run.unit_id!r}. Fill "
+            "or leave out these rows."
+        )
+    return codes

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 import pandas as pd
 
 from homevisit_eval.design import MatchingMethod
-from homevisit_eval.disclosure import shown_count
+from homevisit_eval.disclosure import shown_count, shown_of
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 
 __all__ = ["NO_MATCHING", "Estimand", "MatchedSample", "Matches", "PropensityModel"]
@@ -24,12 +25,13 @@ class Estimand:
     Parameters
     ----------
     target
-        ``"ATT"``: the average effect on the treated.
+        ``"ATT"``: the average effect on the treated; ``"ATC"``: on the comparison units;
+        ``"ATE"``: on all; ``"ATO"``: on the overlap population.
     restriction
-        Empty, or the words that say which treated units are meant.
+        Empty, or the words that say which of them are meant.
     """
 
-    target: Literal["ATT", "ATC", "ATE"]
+    target: Literal["ATT", "ATC", "ATE", "ATO"]
     restriction: str = ""
 
     @property
@@ -44,7 +46,7 @@ class Estimand:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PropensityModel:
-    """A fitted logit of treatment on covariates, for one band of units that share covariates.
+    """A fitted model of treatment on covariates, for one band of units that share covariates.
 
     Attributes
     ----------
@@ -52,11 +54,14 @@ class PropensityModel:
         Which units: empty when all.
     names
         Columns of the design matrix, the intercept first.
-    coefficients : mapping of name to log odds
+    coefficients : mapping of name to coefficient
+        On the scale of the link: log odds for a logit.
     converged
         Whether the iteration reached its tolerance.
     caliper_width
-        The caliper in units of the distance; None without one.
+        The caliper in units of the score; None without one.
+    link
+        ``"logit"``, ``"probit"`` or ``"cloglog"``.
     """
 
     band: str
@@ -64,6 +69,7 @@ class PropensityModel:
     coefficients: Mapping[str, float]
     converged: bool
     caliper_width: float | None = None
+    link: str = "logit"
 
     def __repr__(self) -> str:
         """Show the number of terms, not the scores."""
@@ -79,20 +85,33 @@ class Matches:
     method
         What was asked for.
     pairs : DataFrame with columns ``treated``, ``rank``, ``comparison``
-        Row labels of the frame; rank is 1 for a first match.
+        Row labels of the frame; rank is 1 for a first match of the unit that chose (the
+        treated one for the ATT, the comparison one for the ATC). Empty for methods that make
+        sets or weights.
     weights : Series on the frame's index
-        0 = not used; matched treated units have 1; comparison weights have mean 1.
+        What an outcome is weighted with; 0 = not used. Sampling weights are included. After
+        matching, units of the group that the estimand is about have 1 and weights of the other
+        group have mean 1 (for the ATE both groups have mean 1), before sampling weights; what
+        weighting methods return stands in their descriptions.
     matched_set : Series of int on the frame's index
-        The number of the matched set, -1 outside any.
-    propensity_score, linear_propensity_score : Series on the frame's index
+        The number of the matched set, stratum or subclass; -1 outside any, and for methods by
+        which a unit may be in several sets, or in none.
+    propensity_score, linear_propensity_score : Series on the frame's index, optional
+        None if no propensity score was needed.
+    score : Series on the frame's index, optional
+        The score that was matched on, on its scale.
     estimand
         The realized one.
     propensity
         The fitted models; empty when scores were given or none was needed.
     unmatched : DataFrame with columns ``row``, ``reason``
-        Treated units that found no match, and why.
+        Units that the estimand is about and that are not used, and why: treated units for the
+        ATT, comparison units for the ATC, both for the ATE.
     audit
-        Facts about the run: ties, order rule, counts.
+        Facts about the run, as plain values; `hv.tables.match_audit` shows them.
+    sampling_weights : Series on the frame's index, optional
+    discarded : Series of bool on the frame's index
+        Rows outside the common support that the method asks for.
     """
 
     method: MatchingMethod
@@ -105,14 +124,27 @@ class Matches:
     propensity: tuple[PropensityModel, ...]
     unmatched: pd.DataFrame
     audit: Mapping[str, int | float | str]
+    score: pd.Series | None = None
+    sampling_weights: pd.Series | None = None
+    discarded: pd.Series | None = None
 
     def __repr__(self) -> str:
-        """Show the method, the realized estimand and counts."""
-        matched, lost = len(self.pairs["treated"].unique()), len(self.unmatched)
-        return (
-            f"Matches({type(self.method).__name__}, {self.estimand}: "
-            f"{shown_count(matched)} treated units matched, {shown_count(lost)} not)"
-        )
+        """Show the method, the realized estimand, counts and what they mean; no rows."""
+        lines = [f"Matches({self.estimand}; {self.method}:"]
+        if "treated_used" in self.audit:
+            used = [
+                f"{shown_count(shown_of(int(self.audit[f'{group}_used']), int(self.audit[group])))}"
+                f" of {shown_count(int(self.audit[group]))} {group} units"
+                for group in ("treated", "comparison")
+            ]
+            lines.append(f"  {' and '.join(used)} are used;")
+        if "tied_scores" in self.audit:
+            lines.append(f"  {shown_count(int(self.audit['tied_scores']))} units are tied;")
+        lines.append(f"  {self.audit.get('consequence', 'without an audit')})")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -144,6 +176,4 @@ class MatchedSample:
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         return f"<pre>{escape(repr(self))}</pre>"

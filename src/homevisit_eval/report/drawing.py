@@ -24,6 +24,7 @@ __all__ = [
     "figure_style",
     "finish",
     "new_axes",
+    "new_panels",
     "to_png",
     "to_svg",
 ]
@@ -77,6 +78,12 @@ def new_axes(height: float) -> Axes:
     """Return the axes of a new figure of the report's width and `height` inches."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure.subplots()
+
+
+def new_panels(number: int, height: float) -> list[Axes]:
+    """Return axes one below the other, on one scale, of a new figure `height` inches high."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return list(figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0])
 
 
 def finish(figure: Figure, synthetic: bool) -> None:

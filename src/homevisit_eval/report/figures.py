@@ -10,9 +10,18 @@ from homevisit_eval.report.certificate_figures import (
 )
 from homevisit_eval.report.certificate_power import power_curve, power_curve_alt_text
 from homevisit_eval.report.certificate_zip import zip_plot, zip_plot_alt_text
+from homevisit_eval.report.distribution_figures import (
+    ecdf_plot,
+    ecdf_plot_alt_text,
+    propensity_density,
+    propensity_density_alt_text,
+    qq_plot,
+    qq_plot_alt_text,
+)
 from homevisit_eval.report.drawing import to_png, to_svg
 from homevisit_eval.report.flow_diagram import sample_flow, sample_flow_alt_text
 from homevisit_eval.report.impact_figure import impacts, impacts_alt_text
+from homevisit_eval.report.jitter_figure import propensity_jitter, propensity_jitter_alt_text
 from homevisit_eval.report.love_plot import love_plot, love_plot_alt_text
 
 __all__ = [
@@ -20,12 +29,20 @@ __all__ = [
     "bias_by_design_alt_text",
     "coverage_by_design",
     "coverage_by_design_alt_text",
+    "ecdf_plot",
+    "ecdf_plot_alt_text",
     "impacts",
     "impacts_alt_text",
     "love_plot",
     "love_plot_alt_text",
     "power_curve",
     "power_curve_alt_text",
+    "propensity_density",
+    "propensity_density_alt_text",
+    "propensity_jitter",
+    "propensity_jitter_alt_text",
+    "qq_plot",
+    "qq_plot_alt_text",
     "sample_flow",
     "sample_flow_alt_text",
     "to_png",

@@ -294,7 +294,7 @@ def _run_rows(matched: MatchedSample) -> list[tuple[str, str]]:
         ("Pairs that the other rule for ties would change",
          shown_count(int(audit["pairs_under_other_tie_rule"]))),
         ("Cells of what must be equal", f"{audit['exact_strata']:,}, of which "
-         f"{audit['exact_strata_without_comparison']:,} without comparison students"),
+         f"{audit['exact_strata_without_match']:,} without comparison students"),
         ("Student-years without a counterpart", _off_support(matched)),
     ]  # fmt: skip
     notes = reader_words(str(audit["notes"]), matched.sample.design)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from homevisit_eval.report.balance_tables import balance_before_and_after, baseline_equivalence
+from homevisit_eval.report.audit_table import match_audit
+from homevisit_eval.report.balance_tables import (
+    balance_before_and_after,
+    balance_by_group,
+    baseline_equivalence,
+)
 from homevisit_eval.report.certificate_design_tables import (
     certificate_designs,
     certificate_expectations,
@@ -21,9 +26,11 @@ from homevisit_eval.report.method_tables import (
     variables,
 )
 from homevisit_eval.report.sample_tables import sample_counts, sample_flow
+from homevisit_eval.report.table_one import table_one
 
 __all__ = [
     "balance_before_and_after",
+    "balance_by_group",
     "baseline_equivalence",
     "certificate_designs",
     "certificate_districts",
@@ -33,11 +40,13 @@ __all__ = [
     "decisions",
     "full_estimates",
     "impacts",
+    "match_audit",
     "matching_specification",
     "panel_counts",
     "provenance",
     "sample_counts",
     "sample_flow",
     "sensitivity_grid",
+    "table_one",
     "variables",
 ]

@@ -8,10 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from homevisit_eval.design import Outcome, StudyDesign
-from homevisit_eval.design.questions import (
-    BINARY_BASELINE_COLUMNS,
-    CATEGORICAL_BASELINE_COLUMNS,
-)
 from homevisit_eval.effects.estimate import FEW_DF
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS, format_value
 
@@ -23,7 +19,6 @@ __all__ = [
     "Verdict",
     "adjusted_p",
     "comparison_students",
-    "covariate_unit",
     "impact_sentence",
     "in_sentence",
     "interval_text",
@@ -56,12 +51,6 @@ READER_WORDS = (
     (r"\bunit(s?)\b", r"student\1"),
     (r"\btreated\b", "visited"),
 )
-FRACTION_BASELINE_COLUMNS = (
-    "attendance_rate_prior",
-    "school_attendance_prior",
-    "school_incident_rate_prior",
-    "school_at_risk_prior",
-)
 
 
 def in_sentence(label: str) -> str:
@@ -88,13 +77,6 @@ def outcome_unit(outcome: Outcome) -> str:
     if outcome.scale == "binary":
         return PERCENT_OF_STUDENTS
     return PERCENT if outcome.scale == "fraction" else outcome.unit
-
-
-def covariate_unit(name: str) -> str:
-    """Return the unit of a baseline column: a share of students, a percent, or nothing."""
-    if name in BINARY_BASELINE_COLUMNS or name in CATEGORICAL_BASELINE_COLUMNS:
-        return PERCENT_OF_STUDENTS
-    return PERCENT if name in FRACTION_BASELINE_COLUMNS else ""
 
 
 def adjusted_p(effect: Effect) -> float:

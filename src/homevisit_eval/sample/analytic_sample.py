@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.design import Covariate, Question, StudyDesign
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.sample.flow import FlowStep
+from homevisit_eval.sample.missing import MissingCount
 
 __all__ = ["AnalyticSample"]
 
@@ -23,12 +24,14 @@ class AnalyticSample:
     baseline : DataFrame, one row a candidate, index 0..n-1
         ``unit_id``, ``school_year``, ``index_date`` (the first instructional day: what lies
         before it is baseline, what follows is outcome), ``visited`` (0/1), ``grade``,
-        ``school_id``, ``grade_band``, ``visited_prior`` (yes / no / unknown) and the covariates.
+        ``school_id``, ``grade_band``, ``visited_prior`` (yes / no / unknown) and the covariates,
+        which may be missing only before `impute_baseline`.
     outcomes : DataFrame, same index
         One column an outcome of the question, missing where not observed, and
         ``days_enrolled``.
     covariates
-        For each grade band, the names of the covariates that are measured there.
+        For each grade band, the names of the covariates that are measured there, and of
+        `indicators` that vary there.
     question, design
         What was asked.
     flow
@@ -37,6 +40,12 @@ class AnalyticSample:
         Whose data these are, and whether they are synthetic.
     notes
         What a reader of a number made from this sample must know.
+    missing
+        For each covariate, how many lacked it before the design's rule was applied.
+    indicators
+        Covariates that say where another was missing; only under `MissingIndicator`.
+    imputation
+        Which of the completed samples this is, from 1; 0 if none.
     """
 
     baseline: pd.DataFrame
@@ -48,6 +57,14 @@ class AnalyticSample:
     district: str = ""
     synthetic: bool = False
     notes: tuple[str, ...] = field(default=())
+    missing: tuple[MissingCount, ...] = ()
+    indicators: tuple[Covariate, ...] = ()
+    imputation: int = 0
+
+    @property
+    def adjusted_for(self) -> tuple[Covariate, ...]:
+        """The covariates of the design, then the `indicators`."""
+        return (*self.design.covariates, *self.indicators)
 
     @property
     def n_visited(self) -> int:

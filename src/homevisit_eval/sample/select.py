@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.design import CompleteCases, MissingIndicator, Question, StudyDesign
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import DesignError
 from homevisit_eval.sample.analytic_sample import AnalyticSample
@@ -26,6 +26,12 @@ from homevisit_eval.sample.measurable import (
     require_groups,
     require_outcomes,
     require_years,
+)
+from homevisit_eval.sample.missing import (
+    MissingCount,
+    count_missing,
+    fill_with_indicators,
+    missing_notes,
 )
 from homevisit_eval.sample.notes import sample_notes
 from homevisit_eval.sample.windows import first_school_year_with_visits
@@ -59,7 +65,9 @@ def select_sample(
     Returns
     -------
     AnalyticSample
-        One row for each candidate, in the order of school year, grade, school and student.
+        One row for each candidate, in the order of school year, grade, school and student. If
+        the design asks for multiple imputation, covariates may be missing in it until
+        `impute_baseline`.
 
     Raises
     ------
@@ -84,9 +92,10 @@ def select_sample(
     rows = student_years(panel, design, asked, names)
     counts = _group_counts(rows)
     measured = _measured(panel, design, asked, rows, names)
-    pool = _collect(rows, asked, names)
-    pool, left = _with_complete_baseline(pool, design, asked, measured)
+    pool, required = _with_bands(_collect(rows, asked, names), design, measured)
+    left = _reasons_to_leave(pool, design, asked, measured, required)
     candidates = pool[left == ""]
+    missing = _missing(pool[left != "no_pretest"], design, required)
     flow = _flow(design, asked, counts, pool, left)
     assert flow_adds_up(flow), "the sample flow does not add up"
     require_groups(design, asked, candidates, flow)
@@ -94,7 +103,7 @@ def select_sample(
     first_visits = first_school_year_with_visits(panel)
     baseline = _baseline(candidates, names, first_visits)
     _log.info("sample %s: %s visited candidates", asked.name, shown_count(flow[-1].visited))
-    return AnalyticSample(
+    sample = AnalyticSample(
         baseline=baseline,
         outcomes=_outcomes(candidates, design, asked),
         covariates=_bands(baseline, measured, design),
@@ -103,8 +112,15 @@ def select_sample(
         flow=flow,
         district=panel.district,
         synthetic=panel.synthetic,
-        notes=sample_notes(design, asked, candidates, measured, first_visits),
+        notes=(
+            *sample_notes(design, asked, candidates, measured, first_visits),
+            *missing_notes(design.missing_covariates, missing),
+        ),
+        missing=missing,
     )
+    if isinstance(design.missing_covariates, MissingIndicator):
+        return fill_with_indicators(sample)
+    return sample
 
 
 def _asked(design: StudyDesign, question: Question | None) -> Question:
@@ -170,29 +186,50 @@ def _collect(rows: Frame, question: Question, names: Sequence[str]) -> pd.DataFr
     return frame.sort_values(ORDER, kind="stable", ignore_index=True)
 
 
-def _with_complete_baseline(
-    pool: pd.DataFrame,
-    design: StudyDesign,
-    question: Question,
-    measured: Mapping[GradeYear, tuple[str, ...]],
-) -> tuple[pd.DataFrame, npt.NDArray[np.object_]]:
-    """Add the grade band, and return why each row leaves ("no_pretest", a covariate, or "").
+def _with_bands(
+    pool: pd.DataFrame, design: StudyDesign, measured: Mapping[GradeYear, tuple[str, ...]]
+) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
+    """Add the grade band, and return the covariates that each band has.
 
     A covariate's values are dropped in bands in which it is not measured: they are of the few
     students who were tested out of grade.
     """
-    keys = list(zip(pool["school_year"].tolist(), pool["grade"].tolist(), strict=True))
+    keys = _grade_years(pool)
     label = {key: band_label(names, design.covariates) for key, names in measured.items()}
     pool = pool.assign(grade_band=[label[key] for key in keys])
     required = {label[key]: names for key, names in measured.items()}
     for name in [covariate.name for covariate in design.covariates if covariate.where_measured]:
         bands = [band for band, names in required.items() if name in names]
         pool = pool.assign(**{name: pool[name].where(pool["grade_band"].isin(bands))})
-    left = first_missing(pool, required, [covariate.name for covariate in design.covariates])
+    return pool, required
+
+
+def _reasons_to_leave(
+    pool: pd.DataFrame,
+    design: StudyDesign,
+    question: Question,
+    measured: Mapping[GradeYear, tuple[str, ...]],
+    required: Mapping[str, tuple[str, ...]],
+) -> npt.NDArray[np.object_]:
+    """Return why each row leaves: "no_pretest", a covariate that it lacks, or ""."""
+    left = np.full(len(pool), "", dtype=object)
+    if isinstance(design.missing_covariates, CompleteCases):
+        left = first_missing(pool, required, [covariate.name for covariate in design.covariates])
     pretests = set(_pretests(design, question))
-    lacks = np.array([not pretests <= set(measured[key]) for key in keys], dtype=bool)
-    left[lacks] = "no_pretest"
-    return pool, left
+    lacks = [not pretests <= set(measured[key]) for key in _grade_years(pool)]
+    left[np.array(lacks, dtype=bool)] = "no_pretest"
+    return left
+
+
+def _grade_years(pool: pd.DataFrame) -> list[GradeYear]:
+    return list(zip(pool["school_year"].tolist(), pool["grade"].tolist(), strict=True))
+
+
+def _missing(
+    pool: pd.DataFrame, design: StudyDesign, required: Mapping[str, tuple[str, ...]]
+) -> tuple[MissingCount, ...]:
+    visited = (pool["contrast"] == "visited").to_numpy(dtype=bool)
+    return count_missing(pool, visited, required, design.covariates)
 
 
 def _pretests(design: StudyDesign, question: Question) -> list[str]:
@@ -230,9 +267,9 @@ def _flow(
         if len(lacks):
             label = f"Baseline incomplete: {covariate.label}"
             steps.append(excluded(f"missing_{covariate.name}", label, _groups(lacks)))
-    steps.append(
-        remaining("candidates", "Complete baseline: candidates", _groups(pool[left == ""]))
-    )
+    complete = isinstance(design.missing_covariates, CompleteCases)
+    label = "Complete baseline: candidates" if complete else "Candidates"
+    steps.append(remaining("candidates", label, _groups(pool[left == ""])))
     return tuple(steps)
 
 
