@@ -86,7 +86,7 @@ class TestIndicator:
         assert flow_adds_up(sample.flow)
         assert not [step for step in sample.flow if step.name.startswith("missing_")]
         assert (sample.flow[-1].visited, sample.flow[-1].comparison) == (2, 5)
-        assert sample.flow[-1].label == "Candidates"
+        assert sample.flow[-1].label == "Candidates, missing covariates filled in"
 
     def test_numbers_take_the_mean_of_those_who_have_it(self, sample):
         values = by_student(sample)
