@@ -114,10 +114,14 @@ def mean_of_known(over: Sequence[Known]) -> Known:
     """Return what is known on average over the samples that an estimate is pooled from."""
     if len(over) == 1:
         return over[0]
-    numbers = [asdict(one) for one in over]
-    means = {name: float(np.mean([part[name] for part in numbers])) for name in numbers[0]}
-    counts = {name: round(means[name]) for name in ("visited", "kept")}
-    return Known(**{**means, **counts})  # type: ignore[arg-type]
+    first, columns = asdict(over[0]), [asdict(one) for one in over]
+    means = {
+        name: np.mean([one[name] for one in columns])
+        for name, value in first.items()
+        if any(one[name] != value for one in columns)  # what all share is not rounded
+    }
+    counts = {name: round(means[name]) for name in ("visited", "kept") if name in means}
+    return replace(over[0], **{**means, **counts})
 
 
 def largest_differences(matched: MatchedSample) -> tuple[float, float]:
