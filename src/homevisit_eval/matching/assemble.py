@@ -16,6 +16,7 @@ from homevisit_eval.design import (
     NearestNeighbor,
     NoMatching,
     OverlapWeights,
+    Subclassification,
 )
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
@@ -191,7 +192,7 @@ def _used(
         weights = pair_weights(by_rank, n, focal[np.argsort(rank)])[rank]
         return _Used(pairs, _sets_of_pairs(pairs, method, rank), weights)
     if all(one.result.matched_set is not None for one in placed):
-        sets = _all_sets(placed, n, rank)
+        sets = _all_sets(placed, n, rank, by_code=isinstance(method, Subclassification))
         order = np.argsort(rank)  # sums are taken in the same order whatever the order of rows
         weights = set_weights(sets[order], treated[order], estimand=_target(method))[rank]
         return _Used(None, sets, weights)
@@ -220,14 +221,16 @@ def _sets_of_pairs(pairs: Pairs, method: MatchingMethod, rank: Integers) -> Inte
     return sets
 
 
-def _all_sets(placed: list[Placed], n: int, rank: Integers) -> Integers:
-    """Number the sets of all bands from 1, in the order of their first rows."""
+def _all_sets(placed: list[Placed], n: int, rank: Integers, *, by_code: bool) -> Integers:
+    """Number the sets of all bands from 1: by their code, or in the order of their first rows."""
     codes, most = np.full(n, -1, dtype=np.int64), 0
     for one in placed:
         own = one.result.matched_set
         if own is not None:
             codes[one.at] = np.where(own >= 0, own + most, -1)
             most += int(own.max(initial=-1)) + 1
+    if by_code:
+        return np.where(codes >= 0, codes + 1, -1)
     order = np.argsort(rank, kind="stable")
     order = order[codes[order] >= 0]
     sets = np.full(n, -1, dtype=np.int64)

@@ -146,7 +146,7 @@ def _subclassify(rows: BandRows, method: Subclassification) -> BandResult:
             estimand=method.estimand,
             min_units=method.min_units,
         )
-        matched_set[usable] = common_strata(codes, treated)
+        matched_set[usable] = codes
     reason = scores.outside.copy()
     for group in (0, 1):
         mine = rows.treated == group
