@@ -78,6 +78,7 @@ def effect(outcome: Outcome = INCIDENT, **changes: Any) -> Effect:
         "role": "primary",
         "sensitivity": "",
         "estimand": METHOD_ESTIMAND,
+        "method": METHOD,
         "model": FixedEffects(),
         "estimate": -0.0295,
         "std_error": 0.006,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,46 @@ def test_a_matched_sample_gives_the_effect_on_the_visited_it_kept(
     assert true_effect(truth, "attendance_rate", kept) == pytest.approx(expected)
     with pytest.raises(EstimationError, match="give none"):
         true_effect(truth, "attendance_rate", kept, weights=[1.0])
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("ATT", (2 * 0.03 + 0.02) / 3),
+        ("ATC", 0.04),
+        ("ATE", (0.03 + 0.04 + 0.02) / 3),
+        ("ATO", (0.03 * 0.25 + 0.04 * 0.16 + 0.02 * 0.09) / 0.5),
+    ],
+)
+def test_a_matched_sample_gives_the_effect_on_those_its_estimand_is_about(
+    truth: pd.DataFrame, sample: AnalyticSample, target: str, expected: float
+) -> None:
+    kept = matched(sample, [0.0, 2.0, 1.0, 1.0])
+    matches = replace(
+        kept.matches,
+        estimand=Estimand(target),
+        propensity_score=pd.Series([np.nan, 0.5, 0.8, 0.1]),
+    )
+    effect = true_effect(truth, "attendance_rate", MatchedSample(sample, matches))
+    assert effect == pytest.approx(expected)
+
+
+def test_sampling_weights_say_how_much_each_student_year_counts(
+    truth: pd.DataFrame, sample: AnalyticSample
+) -> None:
+    kept = matched(sample, [0.0, 6.0, 1.0, 2.0])
+    matches = replace(
+        kept.matches, estimand=Estimand("ATE"), sampling_weights=pd.Series([9.0, 3.0, 1.0, 2.0])
+    )
+    effect = true_effect(truth, "attendance_rate", MatchedSample(sample, matches))
+    assert effect == pytest.approx((3 * 0.03 + 0.04 + 2 * 0.02) / 6)
+
+
+def test_overlap_without_scores_is_refused(truth: pd.DataFrame, sample: AnalyticSample) -> None:
+    kept = matched(sample, [1.0] * 4)
+    matches = replace(kept.matches, estimand=Estimand("ATO"))
+    with pytest.raises(EstimationError, match="known by propensity scores"):
+        true_effect(truth, "attendance_rate", MatchedSample(sample, matches))
 
 
 def test_weights_must_fit(truth: pd.DataFrame) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from homevisit_eval.errors import EstimationError, SourceError
 from homevisit_eval.matching.matched_sample import MatchedSample
@@ -87,7 +87,7 @@ def true_effect(
     sample: AnalyticSample | MatchedSample | pd.DataFrame,
     weights: ArrayLike | None = None,
 ) -> float:
-    """Return the true average effect of a visit on the visited student-years of a sample.
+    """Return the true average effect of a visit on the student-years a sample's estimand is about.
 
     Parameters
     ----------
@@ -97,8 +97,10 @@ def true_effect(
         For example ``"attendance_rate"``.
     sample
         An analytic sample: all visited student-years whose outcome is observed. A matched
-        sample: those among them that were kept, with their matching weights. A data frame:
-        all its rows, see `true_effect_of_rows`.
+        sample: among those used and with the outcome observed, for the ATT the visited and for
+        the ATC the comparison student-years with their weights, for the ATE all (with sampling
+        weights, if there are any), for the ATO all by e (1 - e), e being the propensity score.
+        A data frame: all its rows, see `true_effect_of_rows`.
     weights
         Shape (n,), only with a data frame: one weight for each row.
 
@@ -110,23 +112,50 @@ def true_effect(
     Raises
     ------
     EstimationError
-        If no visited student-year is left, the truth does not know one of them, or weights
-        come with a sample that has its own.
+        If no such student-year is left, the truth does not know one of them, or weights come
+        with a sample that has its own.
     """
     match sample:
         case pd.DataFrame():
             return true_effect_of_rows(truth, outcome, sample, weights)
         case MatchedSample():
-            own, analytic = sample.matches.weights.to_numpy(dtype=float), sample.sample
+            own, analytic = _weights_of_target(sample), sample.sample
         case AnalyticSample():
-            own, analytic = np.ones(len(sample.baseline)), sample
+            own, analytic = (sample.baseline["visited"].to_numpy() == 1) * 1.0, sample
     if weights is not None:
         raise EstimationError("weights are taken from the sample; give none.")
-    kept = (analytic.baseline["visited"].to_numpy() == 1) & (own > 0)
+    kept = own > 0
     if outcome in analytic.outcomes.columns:
         kept &= analytic.outcomes[outcome].notna().to_numpy(dtype=bool)
     rows = analytic.baseline.loc[kept, ["unit_id", "school_year"]]
     return true_effect_of_rows(truth, outcome, rows, own[kept])
+
+
+def _weights_of_target(matched: MatchedSample) -> NDArray[np.float64]:
+    """Return how much each student-year counts in the population that the estimand is about."""
+    matches = matched.matches
+    own = matches.weights.to_numpy(dtype=np.float64)
+    visited = matched.sample.baseline["visited"].to_numpy() == 1
+    alike = np.ones(len(own))
+    if matches.sampling_weights is not None:
+        alike = matches.sampling_weights.to_numpy(dtype=np.float64)
+    match matches.estimand.target:
+        case "ATT":
+            return np.where(visited, own, 0.0)
+        case "ATC":
+            return np.where(visited, 0.0, own)
+        case "ATE":
+            return np.where(own > 0, alike, 0.0)
+        case "ATO":
+            if matches.propensity_score is None:
+                raise EstimationError(
+                    "the overlap population is known by propensity scores, and these matches "
+                    "have none; match with OverlapWeights."
+                )
+            score = matches.propensity_score.to_numpy(dtype=np.float64)
+            return np.where(own > 0, alike * score * (1.0 - score), 0.0)
+        case target:
+            assert_never(target)
 
 
 def true_effect_of_rows(

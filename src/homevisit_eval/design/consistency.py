@@ -22,6 +22,24 @@ __all__ = ["as_tables", "inconsistencies"]
 
 Tables = Mapping[str, Any]
 
+WITHOUT_SETS = (
+    "cardinality",
+    "inverse_probability",
+    "overlap_weights",
+    "entropy_balancing",
+    "no_matching",
+)
+"""Methods that make no matched sets, whatever their options."""
+
+WITHOUT_EXACT = (
+    "subclassification",
+    "inverse_probability",
+    "overlap_weights",
+    "entropy_balancing",
+    "no_matching",
+)
+"""Methods without exact columns."""
+
 
 def as_tables(value: Any) -> Any:
     """Return a design value as plain tables, lists and values, defaults included.
@@ -165,10 +183,12 @@ def _clusters_without_matched_sets(tables: Tables) -> Iterator[Fault]:
             recipes = [(owner, tables)]
         else:
             recipes = [(owner, question, tables) for question in primary]
-        if any(_contradicts(recipe) for recipe in recipes):
+        without = [words for recipe in recipes if (words := _method_without_sets(recipe))]
+        if without:
             what = (
-                "clusters errors by 'matched_set', which method 'no_matching' does not make; "
-                "choose cluster 'school_id', or a matching method."
+                f"clusters errors by 'matched_set', which {without[0]} does not make; choose "
+                "cluster 'school_id', or a method that makes sets, such as 'nearest_neighbor' "
+                "with max_uses = 1, 'optimal_pairs' or 'full_matching'."
             )
             yield Fault((*path, "model"), what)
 
@@ -188,12 +208,13 @@ def _schools_without_pairs(tables: Tables) -> Iterator[Fault]:
     refused: set[Path] = set()
     for path, recipe in asked:
         schools = next((one for table in recipe if (one := table.get("comparison_schools"))), None)
-        method = _first(recipe, "matching").get("method")
-        if schools == "same_school" and method == "no_matching" and path not in refused:
+        words = _method_without_exact(_first(recipe, "matching"))
+        if schools == "same_school" and words and path not in refused:
             refused.add(path)
             what = (
-                "is 'same_school', which needs pairs within a school, but method 'no_matching' "
-                "makes no pairs; choose another pool of schools, or a matching method."
+                f"is 'same_school', which needs pairs or strata within a school, but {words} "
+                "makes none; choose another pool of schools, or a method with exact columns, such "
+                "as 'nearest_neighbor'."
             )
             yield Fault((*path, "comparison_schools"), what)
 
@@ -203,7 +224,20 @@ def _first(recipe: tuple[Tables, ...], key: str) -> Tables:
     return next((table[key] for table in recipe if table.get(key)), {})
 
 
-def _contradicts(recipe: tuple[Tables, ...]) -> bool:
-    """Return whether the first matching and model in `recipe` cannot go together."""
+def _method_without_sets(recipe: tuple[Tables, ...]) -> str:
+    """Return the words for the method of a recipe that clusters by sets and makes none, or ""."""
     matching, model = _first(recipe, "matching"), _first(recipe, "model")
-    return matching.get("method") == "no_matching" and model.get("cluster") == "matched_set"
+    method, max_uses = matching.get("method"), matching.get("max_uses", 1)
+    if model.get("cluster") != "matched_set" or method is None:
+        return ""
+    if method == "nearest_neighbor" and max_uses not in (1, None):
+        return f"method 'nearest_neighbor' with max_uses = {shown(max_uses)}"
+    return f"method {shown(method)}" if method in WITHOUT_SETS else ""
+
+
+def _method_without_exact(matching: Tables) -> str:
+    """Return the words for a method that has no exact columns, or ""."""
+    method = matching.get("method")
+    if method == "cardinality" and matching.get("ratio") == 0:
+        return "method 'cardinality' with ratio = 0"
+    return f"method {shown(method)}" if method in WITHOUT_EXACT else ""

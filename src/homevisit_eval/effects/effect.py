@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from homevisit_eval.design import Outcome, OutcomeModel
+from homevisit_eval.design import MatchingMethod, Outcome, OutcomeModel
 from homevisit_eval.design.questions import Role
 from homevisit_eval.disclosure import shown_count, shown_of
 from homevisit_eval.matching.matched_sample import Estimand
@@ -19,11 +19,14 @@ class Effect:
 
     Attributes
     ----------
+    estimand, method
+        Whose effect it is, and how the groups were matched or weighted for it.
     estimate, std_error, ci_low, ci_high
         In units of the outcome (a fraction for rates and binary outcomes).
     adjusted_mean_visited, adjusted_mean_comparison
         The weighted mean of the visited, and the same less the estimate: what the model says
-        the visited would have shown without the visit.
+        the visited, so weighted, would have shown without the visit. Weights make them stand
+        for those whom the estimand is about.
     mean_visited, mean_comparison, sd_visited, sd_comparison
         Weighted, unadjusted.
     effect_size, effect_size_kind
@@ -33,9 +36,10 @@ class Effect:
         Percentile points: 100 (Phi(effect size) - .5), positive where the difference is
         favorable (`Outcome.beneficial`), whatever its sign.
     estimate_interacted
-        The average effect on the visited by regression with treatment interacted with every
-        covariate and cell, in units of the outcome; NaN for other models than `FixedEffects`, or
-        if it cannot be computed. The estimate is that effect only if effects do not vary.
+        The average effect on those whom the estimand is about (for the ATT the visited) by
+        regression with treatment interacted with every covariate and cell, in units of the
+        outcome; NaN for other models than `FixedEffects`, or if it cannot be computed. The
+        estimate is that effect only if effects do not vary.
     n_visited, n_comparison, students_visited, students_comparison
         Student-years with this outcome observed, and distinct students among them.
     matched_visited, matched_comparison, matched_students_visited, matched_students_comparison
@@ -54,6 +58,7 @@ class Effect:
     role: Role
     sensitivity: str
     estimand: Estimand
+    method: MatchingMethod
     model: OutcomeModel
     estimate: float
     std_error: float

@@ -11,8 +11,15 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from homevisit_eval.design import FixedEffects, MissingIndicator, Outcome, OutcomeModel
+from homevisit_eval.design import (
+    CardinalityMatching,
+    FixedEffects,
+    MissingIndicator,
+    Outcome,
+    OutcomeModel,
+)
 from homevisit_eval.design.checks import allowed
+from homevisit_eval.design.method_facts import comparison_made
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.effect_sizes import (
     cox_index,
@@ -25,6 +32,7 @@ from homevisit_eval.effects.effect import Effect
 from homevisit_eval.effects.imputation import imputed_effect_on_treated
 from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squares
 from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, regression_rows
+from homevisit_eval.effects.whose import EFFECT_ON, GROUPS, Target
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import Estimand, MatchedSample
 from homevisit_eval.sample.missing import NOT_ACCEPTED
@@ -79,12 +87,13 @@ def estimate_effect(
     between 0 and 1. Both have the sign of the difference; the improvement index is turned
     around for an outcome that had better be lower, so that positive is favorable.
 
-    The coefficient is the effect on the visited if effects do not differ by covariate, or every
-    cell has the same share of visited. So the effect on the visited is found a second time by
-    interacted regression (`estimate_interacted`), and a note says when the two are more than
-    half a standard error apart.
+    The estimand is that of the matches: the weights make both groups stand for those whom it is
+    about. The coefficient is their average effect if effects do not differ by covariate, or every
+    cell has the same share of visited. So that effect is found a second time by interacted
+    regression (`estimate_interacted`), and a note says when the two are more than half a standard
+    error apart.
 
-    If matched visited student-years lack the outcome, the estimand says that it is about those
+    If student-years whom the estimand is about lack the outcome, it says that it is about those
     with the outcome observed.
 
     References
@@ -163,7 +172,7 @@ def _effect(
     sds = [weighted_sd(rows.y[group], rows.weights[group]) for group in groups]
     counts = [int(group.sum()) for group in groups]
     size, kind = _effect_size(outcome, estimate, means[0], sds, counts)
-    interacted = _interacted(rows, model)
+    interacted = _interacted(rows, model, matched.matches.estimand.target)
     students = [len(np.unique(rows.students[group])) for group in groups]
     clusters = [len(np.unique(rows.clusters[group])) for group in groups]
     return Effect(
@@ -172,7 +181,8 @@ def _effect(
         question_label=question.label,
         role=question.role,
         sensitivity="",
-        estimand=_estimand(matched, counts[0]),
+        estimand=_estimand(matched, counts),
+        method=matched.matches.method,
         model=model,
         estimate=estimate,
         std_error=std_error,
@@ -214,35 +224,49 @@ def _effect(
             *fit.notes,
             *_sample_notes(matched, outcome, counts),
             *_inference_notes(model, fit, clusters),
-            *notes_on_estimate(outcome, size, estimate, std_error, interacted),
+            *notes_on_estimate(
+                outcome, size, estimate, std_error, interacted, matched.matches.estimand.target
+            ),
         ),
         synthetic=sample.synthetic,
     )
 
 
-def _estimand(matched: MatchedSample, observed: int) -> Estimand:
+def _estimand(matched: MatchedSample, observed: list[int]) -> Estimand:
     """Return the estimand of the matches, restricted to the outcome observed where some lack it."""
     estimand = matched.matches.estimand
-    if observed == matched.n_visited:
+    seen = dict(zip(("visited", "comparison"), observed, strict=True))
+    used = {"visited": matched.n_visited, "comparison": matched.n_comparison}
+    if all(seen[group] == used[group] for group in GROUPS[estimand.target]):
         return estimand
     between = "" if estimand.by_matching else ","
     words = f"{estimand.restriction}{between} with the outcome observed".strip()
     return replace(estimand, restriction=words)
 
 
-def _interacted(rows: RegressionRows, model: OutcomeModel) -> float:
-    """Return the effect on the visited with all interactions; NaN if it cannot be computed."""
+def _interacted(rows: RegressionRows, model: OutcomeModel, target: Target) -> float:
+    """Return the effect of the estimand with all interactions; NaN if it cannot be computed.
+
+    For the ATE and the ATO that is the mean of the effects on both groups, each weighted to the
+    target, by their total weights.
+    """
     if not isinstance(model, FixedEffects):
         return math.nan
     cells: NDArray[np.int64] | None = None
     if rows.absorb:
         cells = np.unique(np.column_stack(rows.absorb), axis=0, return_inverse=True)[1].ravel()
-    try:
-        return imputed_effect_on_treated(
-            rows.y, rows.X, rows.visited, weights=rows.weights, cells=cells
-        )
-    except EstimationError:
-        return math.nan
+    found, totals = [], []
+    for group in GROUPS[target]:
+        of_group, sign = (rows.visited, 1.0) if group == "visited" else (1 - rows.visited, -1.0)
+        try:
+            effect = imputed_effect_on_treated(
+                rows.y, rows.X, of_group, weights=rows.weights, cells=cells
+            )
+        except EstimationError:
+            return math.nan
+        found.append(sign * effect)
+        totals.append(rows.weights[of_group == 1].sum())
+    return found[0] if len(found) == 1 else float(np.average(found, weights=totals))
 
 
 def _effect_size(
@@ -275,12 +299,12 @@ def _sample_notes(matched: MatchedSample, outcome: Outcome, counts: list[int]) -
         one.total for one in sample.missing
     ):
         notes.append(NOT_ACCEPTED)
-    unmatched = matched.sample.n_visited - matched.n_visited
-    if unmatched:
-        notes.append(
-            f"No match was found for {_share(unmatched, matched.sample.n_visited)} visited "
-            "student-years, which are left out."
-        )
+    whole = {"visited": sample.n_visited, "comparison": sample.n_comparison}
+    kept = {"visited": matched.n_visited, "comparison": matched.n_comparison}
+    for group in GROUPS[matched.matches.estimand.target]:
+        if left_out := whole[group] - kept[group]:
+            who = f"{_share(left_out, whole[group])} {group} student-years"
+            notes.append(_left_out(matched, who))
     lost = matched.n_visited - counts[0], matched.n_comparison - counts[1]
     if any(lost):
         notes.append(
@@ -289,6 +313,22 @@ def _sample_notes(matched: MatchedSample, outcome: Outcome, counts: list[int]) -
             "comparison student-years, which are left out."
         )
     return notes
+
+
+def _left_out(matched: MatchedSample, who: str) -> str:
+    """Say why some of those whom the estimand is about are not used."""
+    method = matched.matches.method
+    if isinstance(method, CardinalityMatching):
+        return f"The largest balanced sample is without {who}, which are left out."
+    match comparison_made(method):
+        case "matched":
+            return f"No match was found for {who}, which are left out."
+        case "weighted":
+            return f"No weight could be given to {who}, which are left out."
+        case "unmatched":
+            return f"Not used: {who}."
+        case made:
+            assert_never(made)
 
 
 def _inference_notes(model: OutcomeModel, fit: LeastSquaresFit, clusters: list[int]) -> list[str]:
@@ -318,7 +358,12 @@ def notes_on_df(df: float) -> list[str]:
 
 
 def notes_on_estimate(
-    outcome: Outcome, effect_size: float, estimate: float, std_error: float, interacted: float
+    outcome: Outcome,
+    effect_size: float,
+    estimate: float,
+    std_error: float,
+    interacted: float,
+    target: Target,
 ) -> list[str]:
     """Return what is missing of an estimate, and whether effects seem to differ."""
     notes = []
@@ -330,7 +375,7 @@ def notes_on_estimate(
         )
     if abs(interacted - estimate) > NOTABLE_DIFFERENCE * std_error:
         notes.append(
-            f"The effect on the visited by interacted regression is {interacted:+.4g}, more than "
+            f"The {EFFECT_ON[target]} by interacted regression is {interacted:+.4g}, more than "
             f"half a standard error from the coefficient ({estimate:+.4g}): the effect seems to "
             "differ by covariate or cell."
         )

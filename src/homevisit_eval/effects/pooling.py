@@ -35,6 +35,7 @@ SAME: Mapping[str, Callable[[Effect], object]] = {
     "sensitivity": lambda effect: effect.sensitivity,
     "confidence level": lambda effect: effect.confidence_level,
     "estimand": lambda effect: effect.estimand.target,
+    "matching method": lambda effect: effect.method,
 }
 
 
@@ -147,13 +148,21 @@ def _notes(
             first.estimate,
             first.std_error,
             first.estimate_interacted,
+            first.estimand.target,
         ),
     }
     return (
         *_imputation_notes(effects, pooled),
         *(note for note in first.notes if note not in replaced),
         *notes_on_df(pooled.df),
-        *notes_on_estimate(first.outcome, size, pooled.estimate, pooled.std_error, interacted),
+        *notes_on_estimate(
+            first.outcome,
+            size,
+            pooled.estimate,
+            pooled.std_error,
+            interacted,
+            first.estimand.target,
+        ),
     )
 
 

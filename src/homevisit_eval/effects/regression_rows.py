@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from homevisit_eval.design import DifferenceInMeans, FixedEffects, OutcomeModel
+from homevisit_eval.design import DifferenceInMeans, FixedEffects, NearestNeighbor, OutcomeModel
+from homevisit_eval.design.method_facts import makes_matched_sets
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.design_matrix import INTERCEPT, make_design_matrix
 from homevisit_eval.matching.matched_sample import MatchedSample
@@ -182,9 +183,17 @@ def _clusters(matched: MatchedSample, rows: pd.DataFrame, cluster: str) -> NDArr
     if cluster == "matched_set":
         sets: NDArray[np.int64] = matched.matches.matched_set.loc[rows.index].to_numpy(np.int64)
         if (sets < 0).any():
+            method = matched.matches.method
+            why = f"method {method.method!r} makes none"
+            if isinstance(method, NearestNeighbor) and not makes_matched_sets(method):
+                why = (
+                    f"{method.method!r} with max_uses = {method.max_uses!r} may use one in several"
+                )
             raise EstimationError(
                 f"cluster matched_set: {int((sets < 0).sum())} student-years are in no matched "
-                "set; choose school_id, or a method that makes sets."
+                f"set; {why}. Choose cluster school_id, or a method that makes sets: "
+                "nearest_neighbor with max_uses = 1, optimal_pairs, full_matching, "
+                "coarsened_exact, exact or subclassification."
             )
         return sets
     return _codes(rows, ["unit_id" if cluster == "student_id" else cluster])
