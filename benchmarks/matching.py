@@ -4,8 +4,9 @@
 
 Without arguments: 50,000, 200,000 and 1,000,000 rows. Every job runs in a process of its own on
 one thread, after compiling on a small case; memory is what the process grows by while it runs, at
-its peak, in multiples of the data frame (Linux only). Peers that are installed (pymatchit-causal, causallib, psmpy) do
-the same job in the same run, each in a process that is stopped after two minutes.
+its peak, in multiples of the data frame (Linux only). Peers that are installed (pymatchit-causal,
+causallib, psmpy) do the same job in the same run, each in a process that is stopped after two
+minutes.
 """
 
 from __future__ import annotations
@@ -92,7 +93,6 @@ def optimal_within_caliper(frame: pd.DataFrame) -> Job:
     from dataclasses import replace
 
     from homevisit_eval.matching.optimal import optimal_pairs
-
     from homevisit_eval.matching.units import Limit
 
     given = units(frame)

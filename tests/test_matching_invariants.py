@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
-from matching_invariants import check_matches
 
 from homevisit_eval.design import (
     CardinalityMatching,
@@ -27,6 +26,7 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.errors import DesignError, MatchingError
 from homevisit_eval.matching import Matches, match_frame
+from matching_invariants import check_matches
 
 COVARIATES = ["age", "race", "girl", "income"]
 NUMBERS = ["age", "girl", "income"]
@@ -192,8 +192,7 @@ def test_the_checker_notices_what_is_broken():
     pairs = matches.pairs
     doubled = pairs.assign(comparison=pairs["comparison"].iloc[0])
     other_grade = frame.index[
-        (frame["visited"] == 0)
-        & (frame["grade"] != frame.loc[pairs["treated"].iloc[0], "grade"])
+        (frame["visited"] == 0) & (frame["grade"] != frame.loc[pairs["treated"].iloc[0], "grade"])
     ][0]
     across = pairs.copy()
     across.loc[0, "comparison"] = other_grade

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ __all__ = ["Placed", "assemble"]
 
 Integers = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Target = Literal["ATT", "ATC", "ATE", "ATO"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -80,7 +82,7 @@ def assemble(
     used = _used(treated, method, placed, rank)
     estimand = _target(method)
     concerned = _concerned(estimand, treated)
-    reason = _over_frame(placed, len(frame), "reason", object, "")
+    reason = _reasons(placed, len(frame))
     lost = np.flatnonzero(concerned & (used.weights <= 0))
     lost = lost[np.argsort(rank[lost], kind="stable")]
     _check_somebody(treated, used.weights, concerned, reason)
@@ -110,7 +112,7 @@ def assemble(
     )
 
 
-def _target(method: MatchingMethod) -> str:
+def _target(method: MatchingMethod) -> Target:
     if isinstance(method, OverlapWeights):
         return "ATO"
     return "ATT" if isinstance(method, NoMatching) else method.estimand
@@ -119,16 +121,16 @@ def _target(method: MatchingMethod) -> str:
 def _concerned(estimand: str, treated: Integers) -> NDArray[np.bool_]:
     """Return whom an estimand is about."""
     if estimand in ("ATT", "ATC"):
-        return treated == (1 if estimand == "ATT" else 0)
+        return np.asarray(treated == (1 if estimand == "ATT" else 0))
     return np.ones(len(treated), dtype=bool)
 
 
-def _realized(method: MatchingMethod, target: str, some_lost: bool) -> Estimand:
+def _realized(method: MatchingMethod, target: Target, some_lost: bool) -> Estimand:
     if isinstance(method, NoMatching):
         return Estimand("ATT", NO_MATCHING)
     weighted = isinstance(method, InverseProbability | OverlapWeights | EntropyBalancing)
     words = "in the weighted sample" if weighted else "in the matched sample"
-    return Estimand(target, words if some_lost else "")  # type: ignore[arg-type]
+    return Estimand(target, words if some_lost else "")
 
 
 def _check_somebody(
@@ -151,11 +153,11 @@ def _check_somebody(
     )
 
 
-def _over_frame(placed: list[Placed], n: int, name: str, dtype: type, fill: object) -> NDArray:
-    values = np.full(n, fill, dtype=dtype)
+def _reasons(placed: list[Placed], n: int) -> NDArray[np.object_]:
+    reason: NDArray[np.object_] = np.full(n, "", dtype=object)
     for one in placed:
-        values[one.at] = getattr(one.result, name)
-    return values
+        reason[one.at] = one.result.reason
+    return reason
 
 
 def _scores(placed: list[Placed], n: int) -> dict[str, FloatArray]:
@@ -177,9 +179,7 @@ def _series(values: FloatArray | None, index: pd.Index, name: str) -> pd.Series 
     return None if values is None else pd.Series(values, index=index, name=name)
 
 
-def _used(
-    treated: Integers, method: MatchingMethod, placed: list[Placed], rank: Integers
-) -> _Used:
+def _used(treated: Integers, method: MatchingMethod, placed: list[Placed], rank: Integers) -> _Used:
     n = len(treated)
     if all(one.result.pairs is not None for one in placed):
         pairs = _all_pairs(placed)
@@ -194,7 +194,9 @@ def _used(
     if all(one.result.matched_set is not None for one in placed):
         sets = _all_sets(placed, n, rank, by_code=isinstance(method, Subclassification))
         order = np.argsort(rank)  # sums are taken in the same order whatever the order of rows
-        weights = set_weights(sets[order], treated[order], estimand=_target(method))[rank]
+        target = _target(method)
+        assert target != "ATO"  # overlap weights make no sets
+        weights = set_weights(sets[order], treated[order], estimand=target)[rank]
         return _Used(None, sets, weights)
     return _Used(None, np.full(n, -1, dtype=np.int64), _all_weights(treated, method, placed))
 
@@ -277,4 +279,3 @@ def _labelled(
     return pd.DataFrame(
         {"treated": index[focal], "rank": pairs.rank[order], "comparison": index[match]}
     )
-

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from typing import get_args
-
 from homevisit_eval.design import MatchingMethod
-from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 
 __all__ = [
