@@ -205,7 +205,7 @@ def matched_sample(per_cell: int = 500, synthetic: bool = True, lost: int = 12) 
             "treated_off_support": 0,
             "comparison_off_support": 22,
             "exact_strata": 4,
-            "exact_strata_without_comparison": 0,
+            "exact_strata_without_match": 0,
             "tied_scores": 3,
             "pairs_under_other_tie_rule": 14,
             "mean_distance": 0.01234,

@@ -142,7 +142,7 @@ def match(frame: pd.DataFrame, method: MatchingMethod, *, weighted: bool = False
     )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(methods(), st.integers(0, 10_000), st.sampled_from([25, 60, 150]), st.booleans())
 def test_every_method_keeps_its_promises(method, seed, n, weighted):
     frame = people(n, seed)
@@ -155,7 +155,7 @@ def test_every_method_keeps_its_promises(method, seed, n, weighted):
     pd.testing.assert_frame_equal(frame, before)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(methods(), st.integers(0, 10_000), st.sampled_from([40, 120]))
 def test_the_order_of_rows_does_not_matter(method, seed, n):
     if getattr(method, "ties", "row") == "matchit":

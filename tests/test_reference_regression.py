@@ -69,7 +69,9 @@ def petersen(covariance: str, by: str | None) -> LeastSquaresFit:
     )
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("CR0", "HC0"), ("CR1", "HC1"), ("CR2", "HC2")])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("CR0", "HC0"), ("CR1", "HC1"), ("CR2", "HC2"), ("HC3", "HC3")]
+)
 def test_heteroskedasticity_robust_equals_sandwich_vcovhc(ours, theirs):
     check(petersen(ours, None), f"G01_petersen_vcovHC_{theirs}", "estimate", "se", "stat")
 
@@ -160,7 +162,7 @@ def test_a_small_experiment_equals_estimatr():
     """The two offers add up to 1, so one is dropped: the last in X here, sfsp by estimatr."""
     frame = data("alo_star_men").dropna().assign(**{"(Intercept)": 1.0})
     X = frame[["(Intercept)", "ssp", "gpa0", "sfsp"]].astype(float)
-    for ours, theirs in (("CR0", "HC0"), ("CR1", "HC1"), ("CR2", "HC2")):
+    for ours, theirs in (("CR0", "HC0"), ("CR1", "HC1"), ("CR2", "HC2"), ("HC3", "HC3")):
         result = fit(frame["GPA_year1"].to_numpy(float), X, covariance=ours)
         assert result.dropped == ("sfsp",)
         check(result, f"G10_star_lmrobust_{theirs}", "estimate", "se", "stat")
@@ -195,6 +197,13 @@ def test_inverse_probability_weights_equal_sandwich():
         covariance="CR0",
     )
     check(ours, "G11_lalonde_ipwATT_HC0", "estimate", "se", "stat")
+    leverage = fit(
+        frame["re78"].to_numpy(),
+        X[["constant", "treat"]],
+        weights=weights.to_numpy(),
+        covariance="HC3",
+    )
+    check(leverage, "G11_lalonde_ipwATT_HC3", "estimate", "se", "df", "stat", "p")
 
 
 def test_two_way_effects_with_states_as_clusters_equal_clubsandwich():

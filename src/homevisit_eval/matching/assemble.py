@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -183,11 +183,18 @@ def _used(
     if all(one.result.pairs is not None for one in placed):
         pairs = _all_pairs(placed)
         focal = treated == (1 if _target(method) == "ATT" else 0)
-        weights = pair_weights(pairs, n, focal)
+        by_rank = replace(pairs, focal=rank[pairs.focal], match=rank[pairs.match])
+        order = np.lexsort((by_rank.rank, by_rank.focal))
+        by_rank = Pairs(
+            by_rank.focal[order], by_rank.rank[order], by_rank.match[order], by_rank.distance[order]
+        )
+        weights = pair_weights(by_rank, n, focal[np.argsort(rank)])[rank]
         return _Used(pairs, _sets_of_pairs(pairs, method, rank), weights)
     if all(one.result.matched_set is not None for one in placed):
         sets = _all_sets(placed, n, rank)
-        return _Used(None, sets, set_weights(sets, treated, estimand=_target(method)))
+        order = np.argsort(rank)  # sums are taken in the same order whatever the order of rows
+        weights = set_weights(sets[order], treated[order], estimand=_target(method))[rank]
+        return _Used(None, sets, weights)
     return _Used(None, np.full(n, -1, dtype=np.int64), _all_weights(treated, method, placed))
 
 

@@ -115,12 +115,12 @@ def make_problem(
     score = None if scores is None else np.ascontiguousarray(scores.score[usable])
     width, limits = None, []
     if score is not None and method.caliper != "none":
-        spread = 1.0 if method.caliper_units == "raw" else float(np.std(score, ddof=1))
+        spread = 1.0 if method.caliper_units == "raw" else _spread(score)
         width = float(method.caliper * spread)
         limits.append(Limit(score, width))
     for caliper in method.covariate_calipers:
         values = part[caliper.covariate].to_numpy(dtype=np.float64)
-        spread = 1.0 if caliper.units == "raw" else float(np.std(values, ddof=1))
+        spread = 1.0 if caliper.units == "raw" else _spread(values)
         limits.append(Limit(values, caliper.width * spread))
     units = Units(
         focal=focal,
@@ -133,6 +133,10 @@ def make_problem(
     )
     largest = 1.0 if score is None or not score.size else float(np.abs(score).max())
     return Problem(usable, units, width, _per_unit(largest))
+
+
+def _spread(values: FloatArray) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _per_unit(largest: float) -> float:

@@ -16,6 +16,7 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.design.study import PartialDay
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, suppress_small_counts
+from homevisit_eval.report.missing_table import missing_rule_aloud
 from homevisit_eval.report.words import in_sentence, outcome_unit, reader_words
 from homevisit_eval.sample.labels import listed, school_years_text
 from homevisit_eval.table import HIDDEN, Sum, Table, format_value
@@ -113,6 +114,9 @@ def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
          f"{SCHOOL_WORDS[question.comparison_schools]}"),
     ]  # fmt: skip
     rows += _covariate_rows(matched)
+    rows.append(
+        ("Missing covariates", missing_rule_aloud(matched.sample.design.missing_covariates))
+    )
     rows += _model_rows(matched)
     if isinstance(method, NearestNeighbor):
         rows += _run_rows(matched)
@@ -243,7 +247,7 @@ def panel_counts(evaluation: Evaluation, name: str = "D2") -> Table | None:
 
 
 def _covariate_rows(matched: MatchedSample) -> list[tuple[str, str]]:
-    labels = {one.name: one for one in matched.sample.design.covariates}
+    labels = {one.name: one for one in matched.sample.adjusted_for}
     bands = matched.sample.covariates
     everywhere = [
         name for name in dict.fromkeys(name for names in bands.values() for name in names)
@@ -294,7 +298,7 @@ def _run_rows(matched: MatchedSample) -> list[tuple[str, str]]:
         ("Pairs that the other rule for ties would change",
          shown_count(int(audit["pairs_under_other_tie_rule"]))),
         ("Cells of what must be equal", f"{audit['exact_strata']:,}, of which "
-         f"{audit['exact_strata_without_comparison']:,} without comparison students"),
+         f"{audit['exact_strata_without_match']:,} without comparison students"),
         ("Student-years without a counterpart", _off_support(matched)),
     ]  # fmt: skip
     notes = reader_words(str(audit["notes"]), matched.sample.design)
