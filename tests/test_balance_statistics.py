@@ -29,7 +29,7 @@ from homevisit_eval.balance.statistics import (
     balance_columns,
     column_balance,
     compared_groups,
-    rows_of,
+    split_groups,
 )
 from homevisit_eval.effect_sizes import weighted_mean, weighted_sd
 from homevisit_eval.errors import EstimationError
@@ -218,7 +218,7 @@ def test_missing_values_are_left_out_of_their_column_only():
     pairs = (np.array([0, 1, 2]), np.array([3, 5, 5]))
     whole = compared_groups(treated, np.ones(6), after, pairs=pairs)
     has = np.array([0, 1, 3, 4, 5])
-    found, expected = column_balance(x, whole), column_balance(x[has], rows_of(whole, has))
+    found, expected = column_balance(x, whole), column_balance(x[has], *split_groups(whole, [has]))
     assert found == expected
     assert found.pair_distance_after == pytest.approx(1.0 / math.sqrt(2.0))
     assert balance_columns(np.column_stack([x, x]), whole) == (found, found)
@@ -252,10 +252,12 @@ def test_pairs_and_sets_within_some_rows():
     treated = np.array([1, 0, 1, 0])
     pairs = (np.array([0, 2]), np.array([1, 3]))
     groups = compared_groups(treated, np.ones(4), np.ones(4), pairs=pairs)
-    part = rows_of(groups, np.array([3, 1, 2]))
+    part, rest = split_groups(groups, [np.array([3, 1, 2]), np.array([0])])
     assert list(zip(part.first, part.second, strict=True)) == [(2, 0)]
+    assert (len(rest.first), rest.treated.tolist()) == (0, [True])
     sets = compared_groups(treated, np.ones(4), np.ones(4), matched_set=[7, 7, 3, 3])
-    assert rows_of(sets, np.array([3, 1, 2])).matched_set.tolist() == [0, 1, 0]
+    (part,) = split_groups(sets, [np.array([3, 1, 2])])
+    assert part.matched_set.tolist() == [0, 1, 0]
     unused = compared_groups(treated, np.ones(4), [1, 1, 1, 0], pairs=pairs)
     assert unused.first.tolist() == [0]
 
