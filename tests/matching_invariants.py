@@ -120,9 +120,7 @@ def _check_pairs(frame: pd.DataFrame, matches: Matches, group: np.ndarray, unit_
         assert (uses <= int(limit)).all()
     if unit_id:
         units = frame[unit_id]
-        assert (
-            units[pairs["treated"]].to_numpy() != units[pairs["comparison"]].to_numpy()
-        ).all()
+        assert (units[pairs["treated"]].to_numpy() != units[pairs["comparison"]].to_numpy()).all()
         if isinstance(method, NearestNeighbor) and method.max_uses_per_unit_id != "unlimited":
             used = units[pairs[match]].value_counts()
             assert (used <= int(method.max_uses_per_unit_id)).all()
@@ -216,4 +214,6 @@ def _check_strata(frame: pd.DataFrame, matches: Matches, group: np.ndarray) -> N
         assert (counts >= method.min_units).all(axis=None)
         return
     for name in method.exact:
-        assert (frame[name][sets > 0].groupby(sets[sets > 0]).nunique() == 1).all()
+        values = pd.factorize(frame[name])[0][sets > 0]
+        grouped = pd.Series(values).groupby(sets[sets > 0])
+        assert (grouped.min() == grouped.max()).all()

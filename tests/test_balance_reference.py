@@ -5,16 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from matchit_specs import REFERENCE
 
-from homevisit_eval.balance import assess_frame_balance, effective_sample_sizes
+from homevisit_eval.balance import (
+    SCORES,
+    Balance,
+    assess_frame_balance,
+    effective_sample_sizes,
+)
 from homevisit_eval.balance.statistics import column_balance, compared_groups
 from homevisit_eval.design import ExactMatching, NearestNeighbor
 from homevisit_eval.matching import Estimand, Matches
+from matchit_specs import NOT_UNIQUE, REFERENCE, SPECS, covariates_of, lalonde, run, stored
 
 DIGITS = 1e-8  # absolute and relative; most agree to 1e-13
-NAMES = sorted(path.name.removesuffix("_units.csv") for path in REFERENCE.glob("*_units.csv"))
-COVARIATES = ("age", "educ", "race", "married", "nodegree", "re74", "re75")
+SIZES = {
+    "All (ESS)": ("all", "ess"), "All": ("all", "n"),
+    "Matched (ESS)": ("matched", "ess"), "Matched": ("matched", "n"),
+    "Unmatched": ("unmatched", "n"), "Discarded": ("discarded", "n"),
+}  # fmt: skip
 COLUMNS = {
     "Means Treated": "mean_treated",
     "Means Control": "mean_comparison",
@@ -27,17 +35,16 @@ COLUMNS = {
 
 
 @pytest.fixture(scope="module")
-def lalonde() -> pd.DataFrame:
-    return pd.read_csv(REFERENCE / "lalonde_with_ps.csv").set_index("id")
+def data() -> pd.DataFrame:
+    return lalonde()
 
 
 def stored_matches(name: str, frame: pd.DataFrame) -> Matches:
     """Return MatchIt's result as a value of this package: nothing is matched here."""
-    units = pd.read_csv(REFERENCE / f"{name}_units.csv").set_index("id")
-    path = REFERENCE / f"{name}_pairs.csv"
+    units = stored(name, "units").set_index("id")
     pairs = pd.DataFrame({"treated": [], "rank": [], "comparison": []})
-    if path.exists():
-        found = pd.read_csv(path).dropna()
+    if (REFERENCE / f"{name}_pairs.csv").exists():
+        found = stored(name, "pairs").dropna()
         pairs = found.rename(columns={"focal": "treated", "k": "rank", "match": "comparison"})
     score = None if units["distance"].isna().all() else units["distance"]
     ties = NearestNeighbor(score="propensity_score", ties="matchit")
@@ -58,17 +65,14 @@ def stored_matches(name: str, frame: pd.DataFrame) -> Matches:
 
 def term(row: pd.Series) -> str:
     """Return MatchIt's name of a row."""
-    if row["covariate"] == "propensity_score":
+    if row["covariate"] in SCORES:
         return "distance"
     return f"{row['covariate']}{row['level']}"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_column_of_the_balance_is_equal(name: str, lalonde: pd.DataFrame) -> None:
-    reference = pd.read_csv(REFERENCE / f"{name}_balance.csv").set_index(["sample", "term"])
-    covariates = ("race", "married", "nodegree") if name == "s27_exact" else COVARIATES
-    matches = stored_matches(name, lalonde)
-    balance = assess_frame_balance(lalonde, matches, treated="treat", covariates=covariates)
+def check_balance(name: str, balance: Balance) -> None:
+    """Compare every column, before and after, of every term that MatchIt lists."""
+    reference = stored(name, "balance").set_index(["sample", "term"])
     ours = balance.table.assign(term=balance.table.apply(term, axis=1)).set_index("term")
     assert set(ours.index) == set(reference.index.get_level_values("term"))
     for when, sample in (("before", "all"), ("after", "matched")):
@@ -89,28 +93,36 @@ def test_every_column_of_the_balance_is_equal(name: str, lalonde: pd.DataFrame) 
             )
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_sample_sizes_are_equal(name: str, lalonde: pd.DataFrame) -> None:
-    theirs = pd.read_csv(REFERENCE / f"{name}_nn.csv").set_index("row")
-    sizes = effective_sample_sizes(stored_matches(name, lalonde), lalonde["treat"])
-    rows = {
-        "All (ESS)": ("all", "ess"), "All": ("all", "n"),
-        "Matched (ESS)": ("matched", "ess"), "Matched": ("matched", "n"),
-        "Unmatched": ("unmatched", "n"), "Discarded": ("discarded", "n"),
-    }  # fmt: skip
-    assert list(theirs.index) == list(rows)
-    for label, (row, what) in rows.items():
+def check_sizes(name: str, sizes: pd.DataFrame) -> None:
+    theirs = stored(name, "nn").set_index("row")
+    assert list(theirs.index) == list(SIZES)
+    for label, (row, what) in SIZES.items():
         ours = sizes.loc[row, [f"{what}_comparison", f"{what}_treated"]].to_numpy(dtype=float)
         np.testing.assert_allclose(ours, theirs.loc[label, ["Control", "Treated"]], rtol=DIGITS)
 
 
-def test_pair_distances_are_in_standard_deviations_unless_matchit_is_asked_for(lalonde) -> None:
+@pytest.mark.parametrize("name", SPECS)
+def test_balance_and_sizes_of_the_stored_matches_are_equal(name: str, data: pd.DataFrame) -> None:
+    matches = stored_matches(name, data)
+    covariates = covariates_of(name)
+    check_balance(name, assess_frame_balance(data, matches, treated="treat", covariates=covariates))
+    check_sizes(name, effective_sample_sizes(matches, data["treat"]))
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if name not in NOT_UNIQUE])
+def test_balance_and_sizes_of_our_own_matches_are_equal(name: str, data: pd.DataFrame) -> None:
+    matches = run(name, data)
+    covariates = covariates_of(name)
+    check_balance(name, assess_frame_balance(data, matches, treated="treat", covariates=covariates))
+    check_sizes(name, effective_sample_sizes(matches, data["treat"]))
+
+
+def test_pair_distances_are_in_standard_deviations_unless_matchit_is_asked_for(data) -> None:
     """Where means are equal MatchIt leaves the pair distance in the variable's own units."""
-    units = pd.read_csv(REFERENCE / "s06_nn11_replace_units.csv")
-    pairs = pd.read_csv(REFERENCE / "s06_nn11_replace_pairs.csv")
-    at = {label: place for place, label in enumerate(lalonde.index)}
+    units, pairs = (stored("s06_nn11_replace", kind) for kind in ("units", "pairs"))
+    at = {label: place for place, label in enumerate(data.index)}
     groups = compared_groups(
-        lalonde["treat"],
+        data["treat"],
         np.ones(614),
         units["weights"],
         pairs=(
@@ -118,7 +130,7 @@ def test_pair_distances_are_in_standard_deviations_unless_matchit_is_asked_for(l
             np.array([at[label] for label in pairs["match"]]),
         ),
     )
-    white = (lalonde["race"] == "white").to_numpy(dtype=float)
+    white = (data["race"] == "white").to_numpy(dtype=float)
     ours = column_balance(white, groups)
     theirs = column_balance(white, groups, pair_scale="matchit")
     assert ours.smd_after == pytest.approx(0.0, abs=1e-12)

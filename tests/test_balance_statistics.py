@@ -29,7 +29,7 @@ from homevisit_eval.balance.statistics import (
     balance_columns,
     column_balance,
     compared_groups,
-    rows_of,
+    split_groups,
 )
 from homevisit_eval.effect_sizes import weighted_mean, weighted_sd
 from homevisit_eval.errors import EstimationError
@@ -218,7 +218,7 @@ def test_missing_values_are_left_out_of_their_column_only():
     pairs = (np.array([0, 1, 2]), np.array([3, 5, 5]))
     whole = compared_groups(treated, np.ones(6), after, pairs=pairs)
     has = np.array([0, 1, 3, 4, 5])
-    found, expected = column_balance(x, whole), column_balance(x[has], rows_of(whole, has))
+    found, expected = column_balance(x, whole), column_balance(x[has], *split_groups(whole, [has]))
     assert found == expected
     assert found.pair_distance_after == pytest.approx(1.0 / math.sqrt(2.0))
     assert balance_columns(np.column_stack([x, x]), whole) == (found, found)
@@ -252,10 +252,12 @@ def test_pairs_and_sets_within_some_rows():
     treated = np.array([1, 0, 1, 0])
     pairs = (np.array([0, 2]), np.array([1, 3]))
     groups = compared_groups(treated, np.ones(4), np.ones(4), pairs=pairs)
-    part = rows_of(groups, np.array([3, 1, 2]))
+    part, rest = split_groups(groups, [np.array([3, 1, 2]), np.array([0])])
     assert list(zip(part.first, part.second, strict=True)) == [(2, 0)]
+    assert (len(rest.first), rest.treated.tolist()) == (0, [True])
     sets = compared_groups(treated, np.ones(4), np.ones(4), matched_set=[7, 7, 3, 3])
-    assert rows_of(sets, np.array([3, 1, 2])).matched_set.tolist() == [0, 1, 0]
+    (part,) = split_groups(sets, [np.array([3, 1, 2])])
+    assert part.matched_set.tolist() == [0, 1, 0]
     unused = compared_groups(treated, np.ones(4), [1, 1, 1, 0], pairs=pairs)
     assert unused.first.tolist() == [0]
 
@@ -269,6 +271,7 @@ def test_pairs_and_sets_within_some_rows():
         np.array([1e12 + 1e-3 * (k % 97) for k in range(1000)]),
         np.array([math.copysign(5e-324 * k, k - 300) for k in range(600)]),
         np.repeat([np.finfo(float).max, -np.finfo(float).max, 1.0], 200),
+        np.append(np.arange(300.0), [7.0, 250.0]),
     ],
 )
 def test_the_order_is_that_of_a_stable_sort(values):
@@ -304,12 +307,13 @@ def test_a_density_integrates_to_one_and_reflects():
     trapezoid = (inside.sum() - (inside[0] + inside[-1]) / 2) * step
     assert trapezoid == pytest.approx(1.0, abs=0.01)
     assert weighted_density(x, w, grid).sum() * step < 0.97  # some lies beyond the ends
-    wide = np.linspace(-3, 4, 4_000)
-    exact = np.mean(
-        [math.exp(-0.5 * ((2.0 - v) / 0.5) ** 2) / (0.5 * math.sqrt(2 * math.pi)) for v in (2.0,)]
+    mirrored = weighted_density(1 - x, w, grid, reflect=True)
+    np.testing.assert_allclose(mirrored, inside[::-1], rtol=1e-6)
+    skewed = weighted_density(x**3, w, grid, reflect=True)
+    np.testing.assert_allclose(
+        weighted_density(1 - x**3, w, grid, reflect=True), skewed[::-1], rtol=1e-6
     )
-    assert exact == pytest.approx(0.7979, abs=1e-3)
-    assert np.isnan(weighted_density(x, np.zeros(5_000), wide)).all()
+    assert np.isnan(weighted_density(x, np.zeros(5_000), grid)).all()
 
 
 def test_a_density_is_the_sum_of_its_kernels():
@@ -359,8 +363,8 @@ def test_no_point_of_a_curve_rests_on_few_rows(drawn, least):
     lone, _, steps = binned_ecdf(used, ones, least=least)
     rows = np.diff(np.append(0.0, steps)) * len(used)
     assert (rows > least - 0.5).all()
-    assert float((np.diff(np.append(0.0, steps)) * lone).sum()) == pytest.approx(used.mean(),
-                                                                               abs=1e-6)  # fmt: skip
+    mean = float((np.diff(np.append(0.0, steps)) * lone).sum())
+    assert mean == pytest.approx(used.mean(), abs=1e-6)
 
 
 @FEW

@@ -1,4 +1,4 @@
-"""Effects in any matched data frame: R's numbers for 22 specifications, errors, pooling, recovery."""
+"""Effects in any matched data frame: R's numbers, errors, pooling, recovery."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 import pytest
-from matchit_specs import COVARIATES, SPECS, covariates_of, lalonde, stored
 
 from homevisit_eval.design import (
     CoarsenedExactMatching,
@@ -19,6 +18,7 @@ from homevisit_eval.design import (
 from homevisit_eval.effects import estimate_frame_effect, pool_frame_effects
 from homevisit_eval.errors import EstimationError, MatchingError
 from homevisit_eval.matching import Estimand, Matches, match_frame
+from matchit_specs import COVARIATES, SPECS, covariates_of, lalonde, stored
 
 DIGITS = 1e-8
 
@@ -65,9 +65,7 @@ def test_estimates_and_standard_errors_equal_those_of_r(name, data):
 
 @pytest.mark.parametrize("name", ["s01_nn11", "s04_nn21", "s06_nn11_replace", "s24_cem"])
 def test_from_raw_data_to_the_effect(name, data):
-    matches = match_frame(
-        data, treated="treat", covariates=covariates_of(name), method=SPECS[name]
-    )
+    matches = match_frame(data, treated="treat", covariates=covariates_of(name), method=SPECS[name])
     expected = stored(name, "effect").iloc[0]
     ours = estimate_frame_effect(
         data, matches, outcome="re78", treated="treat", covariates=COVARIATES
@@ -181,9 +179,7 @@ def test_rows_without_the_outcome_are_left_out_and_counted(data):
 
 def test_few_clusters_are_said(data):
     matches = match_frame(data, treated="treat", covariates=COVARIATES)
-    by_race = estimate_frame_effect(
-        data, matches, outcome="re78", treated="treat", cluster="race"
-    )
+    by_race = estimate_frame_effect(data, matches, outcome="re78", treated="treat", cluster="race")
     assert any("too narrow" in note for note in by_race.notes)
     assert "by race, G = 3" in repr(by_race)
 

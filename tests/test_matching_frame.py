@@ -400,3 +400,21 @@ def test_natural_slips_get_a_sentence() -> None:
         match_frame(frame, treated="treat", covariates=["age", "treat"])
     with pytest.raises(MatchingError, match="pandas DataFrame"):
         match_frame({"treat": [1, 0]}, treated="treat", covariates=["age"])
+
+
+def test_missing_covariates_are_counted_and_the_three_ways_out_are_named():
+    frame = pd.DataFrame({"treat": [1, 0, 0, 1], "age": [30, None, 31, None], "x": [1, 2, None, 3]})
+    with pytest.raises(MatchingError) as caught:
+        match_frame(frame, treated="treat", covariates=["age", "x"])
+    said = str(caught.value)
+    assert "age: 2 rows are without a value, first at row 2, 4 (counted from 1)" in said
+    assert "x: 1 row is without a value, first at row 3" in said
+    assert "3 of 4 rows lack something" in said
+    for way in ("leave them out", "0/1 column of where", "pool_frame_effects"):
+        assert way in said
+
+
+def test_an_infinite_value_is_to_be_corrected_not_imputed():
+    frame = pd.DataFrame({"treat": [1, 0], "age": [30, np.inf]})
+    with pytest.raises(MatchingError, match=r"age: 1 row is infinite.* Correct these values"):
+        match_frame(frame, treated="treat", covariates=["age"])

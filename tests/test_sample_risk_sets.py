@@ -1,16 +1,16 @@
-"""Risk sets of any data frame: who is at risk at each time, by plain loops; and matching in them."""
+"""Risk sets of any data frame: who is at risk when, by plain loops."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from matching_invariants import check_matches
 
 from homevisit_eval.design import NearestNeighbor
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching import match_frame
 from homevisit_eval.sample import expand_risk_sets
+from matching_invariants import check_matches
 
 COLUMNS = {"unit_id": "unit", "entered": "first", "left": "last", "treated_at": "visit"}
 
@@ -54,7 +54,10 @@ def test_dates_are_times_too():
     frame = units(40)
     day = pd.Timestamp("2014-08-25")
     dated = frame.assign(
-        **{name: day + pd.to_timedelta(frame[name], unit="D") for name in ("first", "last", "visit")}
+        **{
+            name: day + pd.to_timedelta(frame[name], unit="D")
+            for name in ("first", "last", "visit")
+        }
     )
     plain, found = (expand_risk_sets(one, **COLUMNS) for one in (frame, dated))
     assert found["unit"].tolist() == plain["unit"].tolist()

@@ -138,6 +138,7 @@ def assess_balance(
                 + (f" has the outcome {outcome!r} observed" if outcome else " is matched")
                 + ". Leave the outcome out of the question, or change the matching."
             )
+    lost = matched_rows & (after <= 0)
     model = model or sample.question.model or sample.design.model
     covariates = sample_characteristics(matched, measure, model)
     _check_squared(squared, [one.covariate for one in covariates])
@@ -147,7 +148,7 @@ def assess_balance(
         groups=_groups(matches, treated, after),
         by=by,
         denominator=denominator,
-        judgment=Judgment(_absorbed_cells(matched, model), matched_rows & (after <= 0)),
+        judgment=Judgment(_absorbed_cells(matched, model), lost if lost.any() else None),
     )
     return run.balance(
         with_squares_and_products(covariates, squared=squared, interactions=_known(interactions)),
@@ -230,7 +231,7 @@ def assess_frame_balance(
         groups=_groups(matches, group, after),
         by=by,
         denominator=denominator,
-        judgment=Judgment(None, np.zeros(len(frame), dtype=bool)),
+        judgment=Judgment(None, None),
     )
     columns = frame_characteristics(frame, covariates)
     return run.balance(

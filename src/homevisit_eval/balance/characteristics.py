@@ -30,6 +30,7 @@ from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.design_matrix import factor_levels
 from homevisit_eval.matching.frame_checks import is_factor
 from homevisit_eval.matching.matched_sample import MatchedSample, Matches
+from homevisit_eval.sample.missing import INDICATOR_SUFFIX
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS
 
 __all__ = [
@@ -107,8 +108,10 @@ class Characteristic:
 
 
 def covariate_unit(name: str) -> str:
-    """Return the unit of a baseline column: a share of students, a percent, or nothing."""
+    """Return the unit of a covariate: a share of students, a percent, or nothing."""
     if name in BINARY_BASELINE_COLUMNS or name in CATEGORICAL_BASELINE_COLUMNS:
+        return PERCENT_OF_STUDENTS
+    if name.endswith(INDICATOR_SUFFIX):
         return PERCENT_OF_STUDENTS
     return PERCENT if name in FRACTION_BASELINE_COLUMNS else ""
 
@@ -136,7 +139,7 @@ def sample_characteristics(
     """
     sample = matched.sample
     bands = sample.baseline["grade_band"].astype(str).to_numpy()
-    labels = {covariate.name: covariate.label for covariate in sample.design.covariates}
+    labels = {covariate.name: covariate.label for covariate in sample.adjusted_for}
     names = {name for covariates in sample.covariates.values() for name in covariates}
     ordered = [name for name in labels if name in names] + sorted(names - set(labels))
     found: list[Characteristic] = []

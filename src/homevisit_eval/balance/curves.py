@@ -40,8 +40,10 @@ def binned_ecdf(
     values, w, starts = _runs(x, weights, least)
     if not len(starts):
         return np.zeros(0), np.zeros(0), np.zeros(0)
-    mass = np.add.reduceat(w, starts) / w.sum()
-    means = np.add.reduceat(w / w.sum() * values, starts) / mass
+    totals = np.add.reduceat(w, starts)
+    mass, first = totals / w.sum(), values[starts]
+    run = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(values))))
+    means = first + np.add.reduceat(w * (values - first[run]), starts) / totals
     through = np.cumsum(mass)
     return means, through - mass / 2, through
 
@@ -113,13 +115,17 @@ def cell_edges(x: ArrayLike, edges: ArrayLike, *, least: int) -> tuple[FloatArra
     return np.array(kept), np.array(numbers, dtype=np.int64)
 
 
-def spread_dots(edges: FloatArray, counts: Integers) -> tuple[FloatArray, FloatArray]:
+def spread_dots(
+    edges: FloatArray, counts: Integers, *, stream: int = 0
+) -> tuple[FloatArray, FloatArray]:
     """Return dots at random places in cells: where a dot lies in its cell says nothing of a row.
 
     Parameters
     ----------
     edges, counts
         From `cell_edges`.
+    stream
+        Tells apart the places of several lines of dots.
 
     Returns
     -------
@@ -129,7 +135,8 @@ def spread_dots(edges: FloatArray, counts: Integers) -> tuple[FloatArray, FloatA
     if not len(counts):
         return np.zeros(0), np.zeros(0)
     cell = np.repeat(np.arange(len(counts)), counts)
-    draws = np.random.Generator(np.random.PCG64(SEED)).random((2, len(cell)))
+    seed = np.random.SeedSequence([SEED, stream])
+    draws = np.random.Generator(np.random.PCG64(seed)).random((2, len(cell)))
     return edges[cell] + draws[0] * np.diff(edges)[cell], draws[1]
 
 

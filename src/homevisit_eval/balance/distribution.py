@@ -86,7 +86,7 @@ def sample_distribution(matched: MatchedSample, column: str = "propensity_score"
         If it holds categories, or no score was made.
     """
     sample = matched.sample
-    labels = {covariate.name: covariate.label for covariate in sample.design.covariates}
+    labels = {covariate.name: covariate.label for covariate in sample.adjusted_for}
     values = _values(sample.baseline, matched.matches, column)
     return _distribution(
         column,

@@ -19,7 +19,7 @@ from homevisit_eval.balance.statistics import (
     Denominator,
     PairScale,
     column_balance,
-    rows_of,
+    split_groups,
 )
 from homevisit_eval.effect_sizes import baseline_category, cox_index, hedges_g
 from homevisit_eval.errors import EstimationError
@@ -55,12 +55,12 @@ class Judgment:
     ----------
     cells : array of int, shape (n,), optional
         The number of each row's absorbed cell; None if the model absorbs none.
-    lost : array of bool, shape (n,)
-        Matched rows without the outcome.
+    lost : array of bool, shape (n,), optional
+        Matched rows without the outcome; None if there are none.
     """
 
     cells: Integers | None
-    lost: Flags
+    lost: Flags | None
 
     def __repr__(self) -> str:
         """Show nothing of the rows."""
@@ -120,9 +120,10 @@ def balance_rows(
     """
     parts = [_Part("", "", None, groups, judgment)]
     for grouping in groupings:
+        within = split_groups(groups, grouping.rows)
         parts += [
-            _Part(grouping.name, value, rows, rows_of(groups, rows), _judgment_of(judgment, rows))
-            for value, rows in zip(grouping.values, grouping.rows, strict=True)
+            _Part(grouping.name, value, rows, inside, _judgment_of(judgment, rows))
+            for value, rows, inside in zip(grouping.values, grouping.rows, within, strict=True)
         ]
     found: list[list[dict[str, object]]] = [[] for _ in parts]
     for one in characteristics:
@@ -164,8 +165,7 @@ def _row(
             f"ecdf_max_{when}": gaps[2],
         }
     size, kind = _wwc_effect_size(found.after, binary=found.binary)
-    lost = part.judgment.lost
-    lost = lost & ~np.isnan(values) if lost.any() else lost
+    lost = _lost(part, values)
     return row | {
         "pair_distance_after": found.pair_distance_after,
         "wwc_effect_size": size,
@@ -180,14 +180,23 @@ def _row(
         "n_comparison": found.after.n_comparison,
         "ess_treated": found.after.ess_treated,
         "ess_comparison": found.after.ess_comparison,
-        "lost_treated": int((lost & part.groups.treated).sum()),
-        "lost_comparison": int((lost & ~part.groups.treated).sum()),
+        "lost_treated": lost[0],
+        "lost_comparison": lost[1],
     }  # fmt: skip
 
 
 def _judgment_of(judgment: Judgment, rows: Integers) -> Judgment:
     cells = None if judgment.cells is None else judgment.cells[rows]
-    return Judgment(cells, judgment.lost[rows])
+    return Judgment(cells, None if judgment.lost is None else judgment.lost[rows])
+
+
+def _lost(part: _Part, values: FloatArray) -> tuple[int, int]:
+    """Return how many matched treated and comparison rows lack the outcome."""
+    if part.judgment.lost is None:
+        return 0, 0
+    lost = part.judgment.lost & ~np.isnan(values)
+    treated = int((lost & part.groups.treated).sum())
+    return treated, int(lost.sum()) - treated
 
 
 def _constant_within(cells: Integers | None, x: FloatArray, weights: FloatArray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +23,7 @@ __all__ = [
     "balance_columns",
     "column_balance",
     "compared_groups",
-    "rows_of",
+    "split_groups",
     "standardizing_sd",
 ]
 
@@ -150,31 +151,42 @@ def compared_groups(
     return ComparedGroups(group, weights[0], weights[1], first, second, sets, shares)
 
 
-def rows_of(groups: ComparedGroups, rows: Integers) -> ComparedGroups:
-    """Return the comparison among some rows: pairs and sets with both ends among them.
+def split_groups(groups: ComparedGroups, parts: Sequence[Integers]) -> list[ComparedGroups]:
+    """Return the comparison within each part: pairs and sets with both ends in it.
 
     Parameters
     ----------
     groups
         A comparison.
-    rows : array of int, shape (k,)
-        Positions, each once.
+    parts : arrays of int, shape (k,)
+        Positions of the rows of each part; a row is in one part at most.
     """
-    here = np.full(len(groups.treated), -1, dtype=np.int64)
-    here[rows] = np.arange(len(rows))
-    first, second = here[groups.first], here[groups.second]
-    within = (first >= 0) & (second >= 0)
-    sets = None
-    if len(groups.matched_set):
-        numbers = groups.matched_set[rows]
-        sets = np.where(numbers < 0, -1, np.unique(numbers, return_inverse=True)[1])
-    return compared_groups(
-        groups.treated[rows],
-        groups.before[rows],
-        groups.after[rows],
-        pairs=(first[within], second[within]),
-        matched_set=sets,
-    )
+    part = np.full(len(groups.treated), -1, dtype=np.int64)
+    place = np.zeros(len(groups.treated), dtype=np.int64)
+    for number, rows in enumerate(parts):
+        part[rows] = number
+        place[rows] = np.arange(len(rows))
+    of_pair = part[groups.first]
+    within = np.flatnonzero((of_pair >= 0) & (of_pair == part[groups.second]))
+    within = within[np.argsort(of_pair[within], kind="stable")]
+    bounds = np.searchsorted(of_pair[within], np.arange(len(parts) + 1))
+    found = []
+    for number, rows in enumerate(parts):
+        pairs = within[bounds[number] : bounds[number + 1]]
+        sets = None
+        if len(groups.matched_set):
+            labels = groups.matched_set[rows]
+            sets = np.where(labels < 0, -1, np.unique(labels, return_inverse=True)[1])
+        found.append(
+            compared_groups(
+                groups.treated[rows],
+                groups.before[rows],
+                groups.after[rows],
+                pairs=(place[groups.first[pairs]], place[groups.second[pairs]]),
+                matched_set=sets,
+            )
+        )
+    return found
 
 
 def standardizing_sd(moments: GroupMoments, denominator: Denominator) -> float:

@@ -114,10 +114,13 @@ def mean_of_known(over: Sequence[Known]) -> Known:
     """Return what is known on average over the samples that an estimate is pooled from."""
     if len(over) == 1:
         return over[0]
-    numbers = [asdict(one) for one in over]
-    means = {name: float(np.mean([part[name] for part in numbers])) for name in numbers[0]}
-    counts = {name: round(means[name]) for name in ("visited", "kept")}
-    return Known(**{**means, **counts})  # type: ignore[arg-type]
+    first, every = asdict(over[0]), [asdict(one) for one in over]
+    changed = dict[str, float]()
+    for name, value in first.items():
+        if any(one[name] != value for one in every):  # what all share is not rounded
+            mean = float(np.mean([one[name] for one in every]))
+            changed[name] = round(mean) if isinstance(value, int) else mean
+    return Known(**{**first, **changed})
 
 
 def largest_differences(matched: MatchedSample) -> tuple[float, float]:

@@ -27,6 +27,9 @@ __all__ = [
     "Score",
     "Ties",
     "Uses",
+    "check_covariates",
+    "check_reestimate",
+    "check_score",
     "shown_options",
 ]
 
@@ -159,3 +162,31 @@ class Coarsening:
             )
         if any(a >= b for a, b in zip(self.cut_points, self.cut_points[1:], strict=False)):
             raise DesignError(f"Coarsening of {self.covariate}: cut_points must ascend.")
+
+
+def check_score(method: object, score: str, score_column: str) -> None:
+    """Raise `DesignError` unless a column is named exactly if it is the score."""
+    if (score == "column") != bool(score_column):
+        raise DesignError(
+            f"{type(method).__name__}: score_column names the column if score is 'column', and "
+            "is left empty otherwise."
+        )
+
+
+def check_covariates(method: object, distance: str, covariates: tuple[str, ...]) -> None:
+    """Raise `DesignError` if covariates of a distance are named for a distance of scores."""
+    if covariates and distance == "score":
+        raise DesignError(
+            f"{type(method).__name__}: distance_covariates belong to a distance in several "
+            "covariates; choose distance 'mahalanobis', 'robust_mahalanobis' or "
+            "'scaled_euclidean', or leave them out."
+        )
+
+
+def check_reestimate(method: object, *, reestimate: bool, discard: str) -> None:
+    """Raise `DesignError` if the score is to be fitted again though nobody is discarded."""
+    if reestimate and discard == "none":
+        raise DesignError(
+            f"{type(method).__name__}: reestimate fits the score again without discarded units; "
+            "choose what to discard, or leave it out."
+        )

@@ -230,22 +230,16 @@ def pool_frame_effects(effects: Sequence[FrameEffect]) -> FrameEffect:
     )
     first = effects[0]
     half = float(stdtrit(pooled.df, 0.5 + first.confidence_level / 2)) * pooled.std_error
-    means = {
-        name: float(np.mean([getattr(one, name) for one in effects]))
-        for name in (
-            "mean_treated",
-            "mean_comparison",
-            "effective_treated",
-            "effective_comparison",
-        )
-    }
     note = (
         f"Pooled over {pooled.imputations} imputed frames; {pooled.missing_information:.0%} of the "
         "information is missing. Counts are those of the first frame."
     )
     return replace(
         first,
-        **means,
+        mean_treated=float(np.mean([one.mean_treated for one in effects])),
+        mean_comparison=float(np.mean([one.mean_comparison for one in effects])),
+        effective_treated=float(np.mean([one.effective_treated for one in effects])),
+        effective_comparison=float(np.mean([one.effective_comparison for one in effects])),
         estimate=pooled.estimate,
         std_error=pooled.std_error,
         df=pooled.df,

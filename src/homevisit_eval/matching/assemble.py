@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from homevisit_eval.design import (
     NearestNeighbor,
     NoMatching,
     OverlapWeights,
+    Subclassification,
 )
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
@@ -29,6 +31,7 @@ __all__ = ["Placed", "assemble"]
 
 Integers = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Target = Literal["ATT", "ATC", "ATE", "ATO"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -79,7 +82,7 @@ def assemble(
     used = _used(treated, method, placed, rank)
     estimand = _target(method)
     concerned = _concerned(estimand, treated)
-    reason = _over_frame(placed, len(frame), "reason", object, "")
+    reason = _reasons(placed, len(frame))
     lost = np.flatnonzero(concerned & (used.weights <= 0))
     lost = lost[np.argsort(rank[lost], kind="stable")]
     _check_somebody(treated, used.weights, concerned, reason)
@@ -109,7 +112,7 @@ def assemble(
     )
 
 
-def _target(method: MatchingMethod) -> str:
+def _target(method: MatchingMethod) -> Target:
     if isinstance(method, OverlapWeights):
         return "ATO"
     return "ATT" if isinstance(method, NoMatching) else method.estimand
@@ -118,16 +121,16 @@ def _target(method: MatchingMethod) -> str:
 def _concerned(estimand: str, treated: Integers) -> NDArray[np.bool_]:
     """Return whom an estimand is about."""
     if estimand in ("ATT", "ATC"):
-        return treated == (1 if estimand == "ATT" else 0)
+        return np.asarray(treated == (1 if estimand == "ATT" else 0))
     return np.ones(len(treated), dtype=bool)
 
 
-def _realized(method: MatchingMethod, target: str, some_lost: bool) -> Estimand:
+def _realized(method: MatchingMethod, target: Target, some_lost: bool) -> Estimand:
     if isinstance(method, NoMatching):
         return Estimand("ATT", NO_MATCHING)
     weighted = isinstance(method, InverseProbability | OverlapWeights | EntropyBalancing)
     words = "in the weighted sample" if weighted else "in the matched sample"
-    return Estimand(target, words if some_lost else "")  # type: ignore[arg-type]
+    return Estimand(target, words if some_lost else "")
 
 
 def _check_somebody(
@@ -150,11 +153,11 @@ def _check_somebody(
     )
 
 
-def _over_frame(placed: list[Placed], n: int, name: str, dtype: type, fill: object) -> NDArray:
-    values = np.full(n, fill, dtype=dtype)
+def _reasons(placed: list[Placed], n: int) -> NDArray[np.object_]:
+    reason: NDArray[np.object_] = np.full(n, "", dtype=object)
     for one in placed:
-        values[one.at] = getattr(one.result, name)
-    return values
+        reason[one.at] = one.result.reason
+    return reason
 
 
 def _scores(placed: list[Placed], n: int) -> dict[str, FloatArray]:
@@ -176,18 +179,25 @@ def _series(values: FloatArray | None, index: pd.Index, name: str) -> pd.Series 
     return None if values is None else pd.Series(values, index=index, name=name)
 
 
-def _used(
-    treated: Integers, method: MatchingMethod, placed: list[Placed], rank: Integers
-) -> _Used:
+def _used(treated: Integers, method: MatchingMethod, placed: list[Placed], rank: Integers) -> _Used:
     n = len(treated)
     if all(one.result.pairs is not None for one in placed):
         pairs = _all_pairs(placed)
         focal = treated == (1 if _target(method) == "ATT" else 0)
-        weights = pair_weights(pairs, n, focal)
+        by_rank = replace(pairs, focal=rank[pairs.focal], match=rank[pairs.match])
+        order = np.lexsort((by_rank.rank, by_rank.focal))
+        by_rank = Pairs(
+            by_rank.focal[order], by_rank.rank[order], by_rank.match[order], by_rank.distance[order]
+        )
+        weights = pair_weights(by_rank, n, focal[np.argsort(rank)])[rank]
         return _Used(pairs, _sets_of_pairs(pairs, method, rank), weights)
     if all(one.result.matched_set is not None for one in placed):
-        sets = _all_sets(placed, n, rank)
-        return _Used(None, sets, set_weights(sets, treated, estimand=_target(method)))
+        sets = _all_sets(placed, n, rank, by_code=isinstance(method, Subclassification))
+        order = np.argsort(rank)  # sums are taken in the same order whatever the order of rows
+        target = _target(method)
+        assert target != "ATO"  # overlap weights make no sets
+        weights = set_weights(sets[order], treated[order], estimand=target)[rank]
+        return _Used(None, sets, weights)
     return _Used(None, np.full(n, -1, dtype=np.int64), _all_weights(treated, method, placed))
 
 
@@ -213,14 +223,16 @@ def _sets_of_pairs(pairs: Pairs, method: MatchingMethod, rank: Integers) -> Inte
     return sets
 
 
-def _all_sets(placed: list[Placed], n: int, rank: Integers) -> Integers:
-    """Number the sets of all bands from 1, in the order of their first rows."""
+def _all_sets(placed: list[Placed], n: int, rank: Integers, *, by_code: bool) -> Integers:
+    """Number the sets of all bands from 1: by their code, or in the order of their first rows."""
     codes, most = np.full(n, -1, dtype=np.int64), 0
     for one in placed:
         own = one.result.matched_set
         if own is not None:
             codes[one.at] = np.where(own >= 0, own + most, -1)
             most += int(own.max(initial=-1)) + 1
+    if by_code:
+        return np.where(codes >= 0, codes + 1, -1)
     order = np.argsort(rank, kind="stable")
     order = order[codes[order] >= 0]
     sets = np.full(n, -1, dtype=np.int64)
@@ -267,4 +279,3 @@ def _labelled(
     return pd.DataFrame(
         {"treated": index[focal], "rank": pairs.rank[order], "comparison": index[match]}
     )
-

@@ -81,8 +81,12 @@ def audit_of(
     if matches.score is not None:
         audit["scores_checksum"] = _digest([matches.score.to_numpy(dtype=np.float64)])
         audit |= _off_support(placed)
-    audit |= {name: sum(int(f[name]) for f in facts if name in f) for name in SUMS if _has(facts, name)}
-    audit |= {name: max(f[name] for f in facts if name in f) for name in LARGEST if _has(facts, name)}
+    audit |= {
+        name: sum(int(f[name]) for f in facts if name in f) for name in SUMS if _has(facts, name)
+    }
+    audit |= {
+        name: max(f[name] for f in facts if name in f) for name in LARGEST if _has(facts, name)
+    }
     audit |= _distances(facts)
     audit["estimand"] = str(matches.estimand)
     audit["consequence"] = _consequence(matches)
@@ -185,4 +189,3 @@ def _digest(arrays: Sequence[NDArray[np.generic]]) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-

@@ -28,7 +28,7 @@ from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.band_rows import BandRows, other_group
 from homevisit_eval.matching.problem import PairMethod, Problem, make_problem
-from homevisit_eval.matching.scores import BandScores, score_for
+from homevisit_eval.matching.scores import BandScores, ScoreRule, score_for
 from homevisit_eval.matching.units import Pairs, Units
 
 __all__ = ["BandResult", "Facts", "match_band"]
@@ -124,7 +124,10 @@ def needs_score(method: PairMethod) -> bool:
 def _start(
     rows: BandRows, method: PairMethod, *, persons_count: bool = False
 ) -> tuple[Problem, BandScores | None]:
-    scores = score_for(rows, method) if needs_score(method) else None
+    rule = ScoreRule(
+        method.score, method.link, method.score_column, method.discard, method.reestimate
+    )
+    scores = score_for(rows, rule) if needs_score(method) else None
     problem = make_problem(rows, scores, method, persons_count=persons_count)
     width = problem.score_width
     if scores is not None and scores.model is not None and width is not None:
@@ -155,8 +158,8 @@ def _match_nearest(
 ) -> BandResult:
     from homevisit_eval.matching.nearest import nearest_pairs, variable_ratio
 
-    limit_per_person = 0 if method.max_uses_per_unit_id == "unlimited" else int(
-        method.max_uses_per_unit_id
+    limit_per_person = (
+        0 if method.max_uses_per_unit_id == "unlimited" else int(method.max_uses_per_unit_id)
     )
     problem, scores = _start(rows, method, persons_count=limit_per_person > 0)
     focal, score = problem.units.focal, problem.units.score
@@ -292,9 +295,7 @@ def _nobody(
     return BandResult(reason, scores, Pairs(none, none, none, np.empty(0)))
 
 
-def _outside(
-    rows: BandRows, scores: BandScores | None, estimand: str
-) -> NDArray[np.object_]:
+def _outside(rows: BandRows, scores: BandScores | None, estimand: str) -> NDArray[np.object_]:
     """Return why rows could not be used; for the ATT and ATC only of the group it is about."""
     if scores is None:
         return _no_reason(rows)
@@ -378,7 +379,9 @@ def _match_fully(rows: BandRows, method: FullMatching) -> BandResult:
     for group in (0, 1):
         text = f"no {other_group(group)} unit that it may be matched with"
         reason[left[rows.treated[left] == group]] = text
-    scale = 1.0 if problem.units.coordinates is not None or method.ties != "row" else problem.per_unit
+    scale = (
+        1.0 if problem.units.coordinates is not None or method.ties != "row" else problem.per_unit
+    )
     facts = {
         **_stratum_facts(units),
         "tied_scores": _tied(units),

@@ -17,7 +17,7 @@ from homevisit_eval.matching.distance import mahalanobis_coordinates
 from homevisit_eval.matching.frame_checks import is_factor
 from homevisit_eval.matching.nearest import nearest_pairs
 from homevisit_eval.matching.problem import dummy_columns, strata_of
-from homevisit_eval.matching.scores import score_for
+from homevisit_eval.matching.scores import ScoreRule, score_for
 from homevisit_eval.matching.strata import coarsen, combine_codes, common_strata, subclasses
 from homevisit_eval.matching.units import Units
 
@@ -134,7 +134,10 @@ def _pairs_within(rows: BandRows, method: CoarsenedExactMatching, stratum: Integ
 
 
 def _subclassify(rows: BandRows, method: Subclassification) -> BandResult:
-    scores = score_for(rows, method)
+    rule = ScoreRule(
+        method.score, method.link, method.score_column, method.discard, method.reestimate
+    )
+    scores = score_for(rows, rule)
     usable = np.flatnonzero(scores.outside == "")
     matched_set = np.full(len(rows), -1, dtype=np.int64)
     treated = rows.treated[usable]
@@ -146,7 +149,7 @@ def _subclassify(rows: BandRows, method: Subclassification) -> BandResult:
             estimand=method.estimand,
             min_units=method.min_units,
         )
-        matched_set[usable] = common_strata(codes, treated)
+        matched_set[usable] = codes
     reason = scores.outside.copy()
     for group in (0, 1):
         mine = rows.treated == group

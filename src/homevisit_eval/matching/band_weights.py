@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
 
@@ -15,7 +14,6 @@ from homevisit_eval.design import (
     InverseProbability,
     OverlapWeights,
 )
-from homevisit_eval.design.matching_options import Discard, Link, Score
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.band import BandResult
 from homevisit_eval.matching.band_rows import BandRows, other_group
@@ -23,7 +21,7 @@ from homevisit_eval.matching.band_strata import about
 from homevisit_eval.matching.cardinality import largest_balanced
 from homevisit_eval.matching.design_matrix import make_design_matrix
 from homevisit_eval.matching.problem import strata_of
-from homevisit_eval.matching.scores import BandScores, score_for, with_factors
+from homevisit_eval.matching.scores import BandScores, ScoreRule, score_for, with_factors
 from homevisit_eval.matching.weighting import (
     entropy_balancing_weights,
     inverse_probability_weights,
@@ -36,27 +34,18 @@ FloatArray = NDArray[np.float64]
 WeightMethod = CardinalityMatching | InverseProbability | OverlapWeights | EntropyBalancing
 
 
-@dataclass(frozen=True, slots=True)
-class _LinearScore:
-    """How weighting methods ask for their score."""
-
-    link: Link
-    discard: Discard = "none"
-    reestimate: bool = False
-    score: Score = "linear_propensity_score"
-    score_column: str = ""
-
-
 def weigh(rows: BandRows, method: WeightMethod) -> BandResult:
     """Weight the rows of a band; rows that cannot be weighted get 0."""
     match method:
         case CardinalityMatching():
             return _choose(rows, method)
         case InverseProbability():
-            asked = _LinearScore(method.link, method.discard, method.reestimate)
+            asked = ScoreRule(
+                link=method.link, discard=method.discard, reestimate=method.reestimate
+            )
             return _by_score(rows, method, asked)
         case OverlapWeights():
-            return _by_score(rows, method, _LinearScore(method.link))
+            return _by_score(rows, method, ScoreRule(link=method.link))
         case EntropyBalancing():
             return _balance(rows, method)
         case _:
@@ -64,7 +53,7 @@ def weigh(rows: BandRows, method: WeightMethod) -> BandResult:
 
 
 def _by_score(
-    rows: BandRows, method: InverseProbability | OverlapWeights, asked: _LinearScore
+    rows: BandRows, method: InverseProbability | OverlapWeights, asked: ScoreRule
 ) -> BandResult:
     scores = score_for(rows, asked, method.factors)
     usable = scores.outside == ""
@@ -86,9 +75,7 @@ def _by_score(
     return BandResult(_of_those_it_is_about(rows, scores, estimand), scores, weights=weights)
 
 
-def _of_those_it_is_about(
-    rows: BandRows, scores: BandScores, estimand: str
-) -> NDArray[np.object_]:
+def _of_those_it_is_about(rows: BandRows, scores: BandScores, estimand: str) -> NDArray[np.object_]:
     reason = scores.outside.copy()
     for group in (0, 1):
         if not about(estimand, group):
@@ -101,7 +88,7 @@ def _columns(rows: BandRows, factors: tuple[str, ...] = (), moments: int = 1) ->
     frame, covariates = with_factors(rows.frame, rows.covariates, factors)
     matrix = make_design_matrix(frame, covariates, rows.squared).columns[:, 1:]
     parts = [matrix]
-    numbers = [x for x in matrix.T if np.unique(x[: 10_000]).size > 2 or np.unique(x).size > 2]
+    numbers = [x for x in matrix.T if np.unique(x[:10_000]).size > 2 or np.unique(x).size > 2]
     for power in range(2, moments + 1):
         parts += [((x - x.mean()) / x.std())[:, None] ** power for x in numbers]
     columns = np.hstack(parts)

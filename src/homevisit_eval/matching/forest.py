@@ -6,14 +6,15 @@ trees are searched in `greedy`.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homevisit_eval.compilation import compiled
+from homevisit_eval.matching.greedy import Forest
 
-__all__ = ["Forest", "plant"]
+__all__ = ["NODE", "SLOT", "plant"]
 
 LEAF_ROWS = 64
 WIDE = 4.0
@@ -39,28 +40,6 @@ NODE = np.dtype(
     ]
 )
 """A node of a tree."""
-
-
-class Forest(NamedTuple):
-    """Trees over the m rows that may be matches, in the order of slots.
-
-    Attributes
-    ----------
-    slots : array of SLOT, shape (m,)
-    points : array of shape (m, p + q)
-        Coordinates, then the variables of the calipers.
-    nodes : array of NODE
-    boxes : array of shape (nodes, 2, p + q)
-        What the points of a node lie between.
-    origins : array of shape (f, p + q)
-        The points of focal rows.
-    """
-
-    slots: NDArray[Any]
-    points: FloatArray
-    nodes: NDArray[Any]
-    boxes: FloatArray
-    origins: FloatArray
 
 
 def plant(
@@ -110,7 +89,7 @@ def plant(
     nodes = np.empty(most, dtype=NODE)  # memory is taken where it is written to
     boxes = np.empty((most, 2, points.shape[1]))
     roots = np.full(strata, -1, dtype=np.int64)
-    used = _grow(slots, points, nodes, boxes, roots, widths, starts)
+    used = _grow(slots, points, nodes, boxes, roots, widths, starts, LEAF_ROWS)
     place = np.full(len(stratum), -1, dtype=np.int64)
     place[slots["row"]] = np.arange(len(slots))
     return (
@@ -129,6 +108,7 @@ def _grow(  # noqa: PLR0917
     roots: Integers,
     widths: FloatArray,
     starts: Integers,
+    leaf_rows: int,
 ) -> int:
     """Fill nodes and boxes, put slots into the order of leaves, and return the number of nodes."""
     used = 0
@@ -149,7 +129,7 @@ def _grow(  # noqa: PLR0917
             begin = nodes[node]["begin"]
             end = begin + nodes[node]["alive"]
             _measure(slots, points, nodes, boxes, node)
-            if end - begin <= LEAF_ROWS:
+            if end - begin <= leaf_rows:
                 nodes[node]["child"] = -1
                 for slot in range(begin, end):
                     slots[slot]["leaf"] = node

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from typing import get_args
-
 from homevisit_eval.design import MatchingMethod
-from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 
 __all__ = [
@@ -28,6 +26,8 @@ __all__ = [
     "read_scores",
     "read_treatment",
 ]
+
+CORRECT = "Correct these values or leave out the rows beforehand."
 
 
 def is_factor(column: pd.Series) -> bool:
@@ -90,12 +90,17 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[str], role: str) -> Non
 
 
 def check_usable(frame: pd.DataFrame, columns: Sequence[str], role: str, where: str = "") -> None:
-    """Raise `MatchingError` for missing or infinite values, and for dates, in any column."""
+    """Raise `MatchingError` for missing or infinite values, and for dates, in any column.
+
+    `where` names a band of a sample; its advice is that for samples, not for data frames.
+    """
     faults = []
+    incomplete = False
     for name in columns:
         column = frame[name]
         missing = column.isna().to_numpy()
         if missing.any():
+            incomplete = True
             faults.append(f"{name}: {_rows(missing)} without a value, {_places(missing)}")
         if is_factor(column):
             if not isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.kind in "Mm":
@@ -106,12 +111,29 @@ def check_usable(frame: pd.DataFrame, columns: Sequence[str], role: str, where: 
             if infinite.any():
                 faults.append(f"{name}: {_rows(infinite)} infinite, {_places(infinite)}")
     if faults:
+        ways_out = incomplete and role == "covariates"
         raise MatchingError(
-            f"{where}{role} must be complete and finite. " + "; ".join(faults) + ". "
-            "Leave out these rows (complete cases), fill them and add a column that says so "
-            "(missing-indicator adjustment), or match within several imputed frames and pool "
-            "the results (pool_effects)."
+            f"{where}{role} must be complete and finite. {'; '.join(faults)}. "
+            + (_ways_out(frame, columns, sample=bool(where)) if ways_out else CORRECT)
         )
+
+
+def _ways_out(frame: pd.DataFrame, columns: Sequence[str], *, sample: bool) -> str:
+    """Return the three things that can be done about missing covariates."""
+    if sample:
+        return (
+            "Choose a rule in the design's [missing_covariates]: complete_cases leaves these rows "
+            "out, indicator fills them with a constant (not accepted by the What Works "
+            "Clearinghouse in a quasi-experiment), multiple_imputation draws the values; "
+            "impute_baseline(sample) does so for this sample, to be matched one by one."
+        )
+    count = int(frame[list(columns)].isna().any(axis=1).sum())
+    return (
+        f"{count:,} of {len(frame):,} rows lack something. Either leave them out and say so; or "
+        "fill in a constant and add a 0/1 column of where (not accepted by the What Works "
+        "Clearinghouse in a quasi-experiment); or impute the values several times, match each "
+        "completed frame, and pool the effects with pool_frame_effects."
+    )
 
 
 def check_varies(frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -198,7 +220,6 @@ def _rows(flags: NDArray[np.bool_]) -> str:
 def _places(flags: NDArray[np.bool_]) -> str:
     first = [f"{place + 1:,}" for place in np.flatnonzero(flags)[:3]]
     return f"first at row {', '.join(first)} (counted from 1)"
-
 
 
 def check_numbers(frame: pd.DataFrame, columns: Sequence[str], role: str) -> None:

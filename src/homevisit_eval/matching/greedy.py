@@ -1,143 +1,154 @@
 """Greedy matching: focal rows take the nearest usable row, one after the other (compiled loops).
 
-The functions of this file call compiled functions of this file only. The gateway is
-`nearest.nearest_pairs`. One of `line` and `forest` is None: numba compiles for the other alone.
+The functions of this file call compiled functions of this file only, and the tuples that they take
+are those of this file. The gateway is `nearest.nearest_pairs`. One of `line` and `forest` is None:
+numba compiles for the other alone.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homevisit_eval.compilation import compiled
-from homevisit_eval.matching.forest import Forest
-from homevisit_eval.matching.line import Line
-from homevisit_eval.matching.search import Market
 
-__all__ = ["CLOSEST", "FARTHEST", "IN_SEQUENCE", "match_greedily"]
+__all__ = ["Forest", "Line", "Market", "take_by_distance", "take_in_turn"]
 
 Integers = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Records = NDArray[Any]
+"""An array of records; a field is read as array[number]["field"]."""
 
-IN_SEQUENCE, CLOSEST, FARTHEST = 0, 1, 2
+
+class Market(NamedTuple):
+    """Who looks for whom, what a pair must meet, and the pairs made; n rows, f of them focal.
+
+    Attributes
+    ----------
+    rows : array of ROW, shape (n,)
+    persons : array of PERSON, shape (persons,)
+        Empty if it does not matter whose a row is.
+    focal : array of FOCAL, shape (f,)
+    matches : array of MATCH
+        Those of each focal row side by side.
+    limits, widths : arrays of shape (n, q) and (q,)
+        Calipers, inclusive; that of the score is not among them on a line.
+    apart : array of int, shape (n, a)
+        Codes that must differ.
+    found : array of FOUND, shape (most matches of a row,)
+        Of the last search, nearest first.
+    by_row : bool
+        Ties go to the lower row; else by MatchIt's rules.
+    """
+
+    rows: Records
+    persons: Records
+    focal: Records
+    matches: Records
+    limits: FloatArray
+    widths: FloatArray
+    apart: Integers
+    found: Records
+    by_row: bool
+
+
+class Line(NamedTuple):
+    """All n rows sorted by stratum and score, equal ones by row.
+
+    Attributes
+    ----------
+    places : array of PLACE, shape (n + 2,)
+        Rows stand at places 1 to n.
+    width : float
+        The caliper of the score.
+    """
+
+    places: NDArray[Any]
+    width: float
+
+
+class Forest(NamedTuple):
+    """Trees over the m rows that may be matches, in the order of slots.
+
+    Attributes
+    ----------
+    slots : array of SLOT, shape (m,)
+    points : array of shape (m, p + q)
+        Coordinates, then the variables of the calipers.
+    nodes : array of NODE
+    boxes : array of shape (nodes, 2, p + q)
+        What the points of a node lie between.
+    origins : array of shape (f, p + q)
+        The points of focal rows.
+    """
+
+    slots: NDArray[Any]
+    points: FloatArray
+    nodes: NDArray[Any]
+    boxes: FloatArray
+    origins: FloatArray
 
 
 @compiled
-def match_greedily(  # noqa: PLR0917
-    market: Market,
-    line: Line | None,
-    forest: Forest | None,
-    sequence: Integers,
-    order: int,
-    at_once: bool,
+def take_in_turn(
+    market: Market, line: Line | None, forest: Forest | None, turns: Integers, at_once: bool
 ) -> None:
-    """Give each focal row as many matches as it has room for, and write them into the market.
+    """Let focal rows take their nearest usable row one after the other.
 
     Parameters
     ----------
     market
+        Matches are written into it.
     line, forest
         Where to look; one of them is None.
-    sequence : array of int, shape (f,)
+    turns : array of int
         Numbers of focal rows in the order in which they choose.
-    order
-        `IN_SEQUENCE`; `CLOSEST` or `FARTHEST`: by the distance of the nearest usable row.
     at_once
-        All matches of a row at its turn; else everybody's first, then everybody's second.
+        Each takes as many rows as it has room for; else one.
     """
-    focal, found = market.focal, market.found
-    active = sequence.copy()
-    for rank in range(1, len(found) + 1):
-        if order == IN_SEQUENCE:
-            for f in active:
-                got = _nearest(market, line, forest, f, focal[f]["room"] if at_once else 1)
-                for number in range(got):
-                    _take(market, line, forest, f, found[number]["row"], found[number]["distance"])
-        else:
-            _by_distance(market, line, forest, active, -1.0 if order == FARTHEST else 1.0)
-        staying = 0
-        for f in active:
-            if focal[f]["have"] == rank and focal[f]["room"] > rank and not at_once:
-                active[staying] = f
-                staying += 1
-        active = active[:staying]
+    found = market.found
+    for f in turns:
+        got = _nearest(market, line, forest, f, market.focal[f]["room"] if at_once else 1)
+        for rank in range(got):
+            _take(market, line, forest, f, found[rank]["row"], found[rank]["distance"])
 
 
 @compiled
-def _by_distance(
-    market: Market, line: Line | None, forest: Forest | None, active: Integers, sign: float
+def take_by_distance(
+    market: Market, line: Line | None, forest: Forest | None, turns: Integers, sign: float
 ) -> None:
-    """Let those choose first whose nearest usable row is closest (sign 1) or farthest (-1).
+    """Let those take one row first whose nearest usable row is closest, or farthest.
 
+    Parameters
+    ----------
+    market, line, forest, turns
+        As for `take_in_turn`.
+    sign
+        1 for the closest, -1 for the farthest first.
+
+    Notes
+    -----
     Who comes up when that row is no longer usable looks again and waits anew; among equal
-    distances behind lower numbers (by row), or before all others (MatchIt).
+    distances behind earlier turns (by row), or before all others (MatchIt).
     """
-    heap = np.empty((len(active), 2))
-    who = np.empty((len(active), 2), dtype=np.int64)
     best = market.found
-    size, stamp = 0, 0
-    for number in range(len(active)):
-        f = active[number]
+    waiting = [(0.0, 0, 0, 0) for _ in range(0)]
+    stamp = 0
+    for turn in range(len(turns)):
+        f = turns[turn]
         if _nearest(market, line, forest, f, 1):
-            _push(heap, who, size, sign * best[0]["distance"], number, f, best[0]["row"])
-            size += 1
-    while size:
-        distance, number = sign * heap[0, 0], int(heap[0, 1])
-        f, row = who[0, 0], who[0, 1]
-        size -= 1
-        _pop(heap, who, size)
+            heappush(waiting, (sign * best[0]["distance"], turn, f, best[0]["row"]))
+    while waiting:
+        distance, turn, f, row = heappop(waiting)
         if not _spent(market, row):
-            _take(market, line, forest, f, row, distance)
+            _take(market, line, forest, f, row, sign * distance)
         elif _nearest(market, line, forest, f, 1):
             stamp -= 1
-            tie = number if market.by_row else stamp
-            _push(heap, who, size, sign * best[0]["distance"], tie, f, best[0]["row"])
-            size += 1
-
-
-@compiled
-def _push(  # noqa: PLR0917
-    heap: FloatArray, who: Integers, size: int, value: float, tie: float, f: int, row: int
-) -> None:
-    at = size
-    while at:
-        above = (at - 1) // 2
-        if heap[above, 0] < value or (heap[above, 0] == value and heap[above, 1] < tie):
-            break
-        _move(heap, who, above, at)
-        at = above
-    heap[at, 0], heap[at, 1] = value, tie
-    who[at, 0], who[at, 1] = f, row
-
-
-@compiled
-def _pop(heap: FloatArray, who: Integers, size: int) -> None:
-    """Remove the first; `size` is the number of those that stay."""
-    value, tie, f, row = heap[size, 0], heap[size, 1], who[size, 0], who[size, 1]
-    at = 0
-    while 2 * at + 1 < size:
-        below = 2 * at + 1
-        other = below + 1
-        if other < size and (
-            heap[other, 0] < heap[below, 0]
-            or (heap[other, 0] == heap[below, 0] and heap[other, 1] < heap[below, 1])
-        ):
-            below = other
-        if value < heap[below, 0] or (value == heap[below, 0] and tie < heap[below, 1]):
-            break
-        _move(heap, who, below, at)
-        at = below
-    heap[at, 0], heap[at, 1] = value, tie
-    who[at, 0], who[at, 1] = f, row
-
-
-@compiled
-def _move(heap: FloatArray, who: Integers, here: int, there: int) -> None:
-    heap[there, 0], heap[there, 1] = heap[here, 0], heap[here, 1]
-    who[there, 0], who[there, 1] = who[here, 0], who[here, 1]
+            turn = turn if market.by_row else stamp
+            heappush(waiting, (sign * best[0]["distance"], turn, f, best[0]["row"]))
 
 
 @compiled
@@ -146,7 +157,8 @@ def _spent(market: Market, row: int) -> bool:
         return True
     if len(market.persons) == 0:
         return False
-    return market.persons[market.rows[row]["person"]]["left"] <= 0
+    spent: bool = market.persons[market.rows[row]["person"]]["left"] <= 0
+    return spent
 
 
 @compiled
@@ -340,7 +352,7 @@ def _least_key(forest: Forest, node: int, here: int, by_row: bool) -> int:
 
 @compiled
 def _nearest_in_tree(market: Market, forest: Forest, f: int, need: int) -> int:
-    """Search the tree of a focal row's stratum, the nearer child first."""
+    """Search the tree of a focal row's stratum, the nearer child first; distances are squares."""
     found, widths, point = market.found, market.widths, forest.origins[f]
     here, root = market.focal[f]["here"], market.focal[f]["lowest"]
     if root < 0:
@@ -369,8 +381,6 @@ def _nearest_in_tree(market: Market, forest: Forest, f: int, need: int) -> int:
         waits[waiting], bounds[waiting] = child + later, max(first, second)
         waits[waiting + 1], bounds[waiting + 1] = child + 1 - later, min(first, second)
         waiting += 2
-    for rank in range(got):
-        found[rank]["distance"] = np.sqrt(found[rank]["distance"])
     return got
 
 

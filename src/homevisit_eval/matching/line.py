@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Line", "line_up", "sorted_rows"]
+from homevisit_eval.matching.greedy import Line
+
+__all__ = ["PLACE", "line_up", "sorted_rows"]
 
 Integers = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -26,21 +26,6 @@ PLACE = np.dtype(
 )
 """A place: score and row; where its run of equal scores begins; links to the nearest usable place
 at or left of it, at or right of it, where 0 and n + 1 mean that there is none."""
-
-
-class Line(NamedTuple):
-    """All n rows sorted by stratum and score, equal ones by row.
-
-    Attributes
-    ----------
-    places : array of PLACE, shape (n + 2,)
-        Rows stand at places 1 to n.
-    width : float
-        The caliper of the score.
-    """
-
-    places: NDArray[Any]
-    width: float
 
 
 def line_up(

@@ -34,6 +34,7 @@ from homevisit_eval.matching.method_columns import (
     exact_columns,
     method_columns,
     uses_covariates,
+    with_exact,
 )
 from homevisit_eval.matching.row_order import key_rank
 from homevisit_eval.sample.analytic_sample import AnalyticSample
@@ -229,7 +230,7 @@ def _method(sample: AnalyticSample, method: MatchingMethod) -> MatchingMethod:
         )
     if "school_id" in exact:
         return method
-    return replace(method, exact=(*exact, "school_id"))
+    return with_exact(method, (*exact, "school_id"))
 
 
 def _bands(sample: AnalyticSample) -> list[_Band]:
@@ -263,7 +264,7 @@ class _Run:
 
 
 def _match(run: _Run) -> Matches:
-    check_method_columns(run.frame, run.method, run.bands[0].covariates)
+    check_method_columns(run.frame, run.method)
     n = len(run.frame)
     by_key, by_row = key_rank(run.frame, run.key), np.arange(n)
     rank = by_row if getattr(run.method, "ties", "row") == "matchit" else by_key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 import pandas as pd
@@ -29,7 +29,13 @@ from homevisit_eval.matching.frame_checks import (
     check_varies,
 )
 
-__all__ = ["check_method_columns", "exact_columns", "method_columns", "uses_covariates"]
+__all__ = [
+    "check_method_columns",
+    "exact_columns",
+    "method_columns",
+    "uses_covariates",
+    "with_exact",
+]
 
 
 def exact_columns(method: MatchingMethod) -> tuple[str, ...] | None:
@@ -37,12 +43,29 @@ def exact_columns(method: MatchingMethod) -> tuple[str, ...] | None:
     match method:
         case NearestNeighbor() | OptimalPairs() | FullMatching():
             return method.exact
-        case CoarsenedExactMatching() | ExactMatching() | CardinalityMatching():
+        case CoarsenedExactMatching() | ExactMatching():
             return method.exact
+        case CardinalityMatching():
+            return method.exact if method.ratio else None
         case Subclassification() | InverseProbability() | OverlapWeights():
             return None
         case EntropyBalancing() | NoMatching():
             return None
+        case _:
+            assert_never(method)
+
+
+def with_exact(method: MatchingMethod, exact: tuple[str, ...]) -> MatchingMethod:
+    """Return a method that keeps `exact` columns exact; it must be able to."""
+    match method:
+        case NearestNeighbor() | OptimalPairs() | FullMatching():
+            return replace(method, exact=exact)
+        case CoarsenedExactMatching() | ExactMatching() | CardinalityMatching():
+            return replace(method, exact=exact)
+        case Subclassification() | InverseProbability() | OverlapWeights():
+            return method
+        case EntropyBalancing() | NoMatching():
+            return method
         case _:
             assert_never(method)
 
@@ -106,9 +129,7 @@ def uses_covariates(method: MatchingMethod) -> bool:
             assert_never(method)
 
 
-def check_method_columns(
-    frame: pd.DataFrame, method: MatchingMethod, covariates: Sequence[str]
-) -> None:
+def check_method_columns(frame: pd.DataFrame, method: MatchingMethod) -> None:
     """Raise `MatchingError` if a column that the method names is unknown, incomplete or unfit."""
     for role, names in _roles(method).items():
         check_columns(frame, names, role)

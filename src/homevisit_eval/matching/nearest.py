@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from homevisit_eval.errors import MatchingError
-from homevisit_eval.matching.forest import Forest, plant
-from homevisit_eval.matching.greedy import CLOSEST, FARTHEST, IN_SEQUENCE, match_greedily
-from homevisit_eval.matching.line import Line, line_up, sorted_rows
-from homevisit_eval.matching.search import FOCAL, FOUND, MATCH, PERSON, ROW, Market, Records
+from homevisit_eval.matching.forest import plant
+from homevisit_eval.matching.greedy import Forest, Line, Market, take_by_distance, take_in_turn
+from homevisit_eval.matching.line import line_up, sorted_rows
+from homevisit_eval.matching.market import (
+    FOUND,
+    MATCH,
+    as_pairs,
+    columns_of,
+    focal_of,
+    rows_of,
+)
 from homevisit_eval.matching.units import Limit, Pairs, Units
 
 __all__ = ["nearest_pairs", "variable_ratio"]
 
 Integers = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+Records = NDArray[Any]
 
 ORDERS = ("largest", "smallest", "data", "random", "closest", "farthest")
-UNLIMITED = np.iinfo(np.int64).max
 
 
 def nearest_pairs(
@@ -87,10 +92,9 @@ def nearest_pairs(
     a line takes the time of its sort.
     """
     _check(units, order, ties, max_uses, max_uses_per_person)
-    by_row = ties == "row"
-    focal = _focal(units, ratio)
-    rows, persons = _rows(units, max_uses, max_uses_per_person, person_uses)
-    line, forest, limits = _space(units, rows, focal, by_row)
+    focal = focal_of(units, ratio)
+    rows, persons = rows_of(units, max_uses, max_uses_per_person, person_uses)
+    line, forest, limits = _space(units, rows, focal, by_row=ties == "row")
     matches = np.zeros(int(focal["room"].sum()), dtype=MATCH)
     matches["row"] = -1
     market = Market(
@@ -98,22 +102,19 @@ def nearest_pairs(
         persons=persons,
         focal=focal,
         matches=matches,
-        limits=_columns([limit.values for limit in limits], len(rows), np.float64),
+        limits=columns_of([limit.values for limit in limits], len(rows), np.float64),
         widths=np.array([limit.width for limit in limits], dtype=np.float64),
-        apart=np.ascontiguousarray(
-            _columns([], len(rows), np.int64) if units.apart is None else units.apart,
-            dtype=np.int64,
-        ),
+        apart=columns_of([] if units.apart is None else [*units.apart.T], len(rows), np.int64),
         found=np.zeros(int(focal["room"].max(initial=0)), dtype=FOUND),
-        by_row=by_row,
+        by_row=ties == "row",
     )
     at_once = max_uses == 0 and max_uses_per_person == 0
-    by_distance = {"closest": CLOSEST, "farthest": FARTHEST}
-    when = IN_SEQUENCE if at_once else by_distance.get(order, IN_SEQUENCE)
-    match_greedily(market, line, forest, _sequence(units, focal, order, seed), when, at_once)
+    _take(market, line, forest, _turns(units, focal, order, seed), order="" if at_once else order)
     if person_uses is not None:
         person_uses[: len(persons)] = persons["done"]
-    return _pairs(focal, matches)
+    if forest is not None:
+        matches["distance"] = np.sqrt(matches["distance"])
+    return as_pairs(focal, matches)
 
 
 def variable_ratio(
@@ -187,73 +188,52 @@ def _check(units: Units, order: str, ties: str, max_uses: int, max_uses_per_pers
             )
 
 
-def _focal(units: Units, ratio: ArrayLike) -> Records:
-    rows = np.flatnonzero(units.focal)
-    focal = np.zeros(len(rows), dtype=FOCAL)
-    focal["row"], focal["room"] = rows, ratio
-    focal["start"] = np.cumsum(focal["room"]) - focal["room"]
-    return focal
-
-
-def _rows(
-    units: Units, max_uses: int, max_uses_per_person: int, person_uses: Integers | None
-) -> tuple[Records, Records]:
-    """Return all rows, and the persons whose they are."""
-    rows = np.zeros(len(units.focal), dtype=ROW)
-    rows["left"] = max_uses or UNLIMITED
-    if units.person is None:
-        return rows, np.zeros(0, dtype=PERSON)
-    rows["person"] = units.person
-    persons = np.zeros(int(units.person.max(initial=-1)) + 1, dtype=PERSON)
-    if person_uses is not None:
-        if len(person_uses) < len(persons):
-            raise MatchingError("person_uses needs a place for each person.")
-        persons["done"] = person_uses[: len(persons)]
-    persons["left"] = max_uses_per_person - persons["done"] if max_uses_per_person else UNLIMITED
-    return rows, persons
+def _take(
+    market: Market, line: Line | None, forest: Forest | None, turns: Integers, *, order: str
+) -> None:
+    """Let focal rows choose: in rounds, or all matches at once if `order` is empty."""
+    focal = market.focal
+    turns = turns[focal["room"][turns] > 0]
+    if not order:
+        take_in_turn(market, line, forest, turns, True)
+        return
+    for rank in range(1, len(market.found) + 1):
+        if order in ("closest", "farthest"):
+            take_by_distance(market, line, forest, turns, 1.0 if order == "closest" else -1.0)
+        else:
+            take_in_turn(market, line, forest, turns, False)
+        turns = turns[(focal["have"][turns] == rank) & (focal["room"][turns] > rank)]
 
 
 def _space(
-    units: Units, rows: Records, focal: Records, by_row: bool
-) -> tuple[Line | None, Forest | None, list[Limit]]:
+    units: Units, rows: Records, focal: Records, *, by_row: bool
+) -> tuple[Line | None, Forest | None, tuple[Limit, ...]]:
     """Return where to look, and the calipers still to be checked; tell rows where they stand."""
     stratum = np.ascontiguousarray(units.stratum, dtype=np.int64)
     own = stratum[units.focal]
     if units.coordinates is None:
-        assert units.score is not None
         score = np.ascontiguousarray(units.score, dtype=np.float64)
         on_score = [np.array_equal(limit.values, score) for limit in units.limits]
-        width = min(
-            (limit.width for limit, same in zip(units.limits, on_score, strict=True) if same),
-            default=np.inf,
-        )
-        line, place, bounds = line_up(score, stratum, units.focal, float(width))
-        rows["place"] = place
-        focal["here"] = focal["low"] = focal["high"] = place[units.focal]
-        focal["lowest"], focal["highest"] = bounds[own], bounds[own + 1] - 1
+        widths = [limit.width for limit, same in zip(units.limits, on_score, strict=True) if same]
         rest = [limit for limit, same in zip(units.limits, on_score, strict=True) if not same]
-        return line, None, rest
+        width = float(min(widths, default=np.inf))
+        line, rows["place"], bounds = line_up(score, stratum, units.focal, width)
+        focal["here"] = focal["low"] = focal["high"] = rows["place"][units.focal]
+        focal["lowest"], focal["highest"] = bounds[own], bounds[own + 1] - 1
+        return line, None, tuple(rest)
     points = np.ascontiguousarray(units.coordinates, dtype=np.float64)
+    tie = np.arange(len(rows))
+    if not by_row and points.shape[1]:
+        tie[sorted_rows(points[:, 0], stratum)] = np.arange(len(rows))
     if units.limits:
         points = np.column_stack([points, *(limit.values for limit in units.limits)])
-    tie = np.arange(len(rows))
-    if not by_row:
-        tie[sorted_rows(points[:, 0], stratum)] = np.arange(len(rows))
-    widths = np.array([limit.width for limit in units.limits], dtype=np.float64)
-    forest, rows["place"], roots = plant(points, widths, stratum, units.focal, tie)
+    all_widths = np.array([limit.width for limit in units.limits], dtype=np.float64)
+    forest, rows["place"], roots = plant(points, all_widths, stratum, units.focal, tie)
     focal["here"], focal["lowest"] = tie[units.focal], roots[own]
-    return None, forest, list(units.limits)
+    return None, forest, units.limits
 
 
-def _columns(columns: Sequence[NDArray[Any]], n: int, dtype: type) -> NDArray[Any]:
-    """Return columns side by side, shape (n, columns)."""
-    table = np.empty((n, len(columns)), dtype=dtype)
-    for number, column in enumerate(columns):
-        table[:, number] = column
-    return table
-
-
-def _sequence(units: Units, focal: Records, order: str, seed: int) -> Integers:
+def _turns(units: Units, focal: Records, order: str, seed: int) -> Integers:
     """Return the numbers of focal rows in the order in which they choose."""
     rows = focal["row"]
     if order == "random":
@@ -267,15 +247,3 @@ def _sequence(units: Units, focal: Records, order: str, seed: int) -> Integers:
     if units.person is None:  # strata do not touch each other: one after the other is faster
         return sorted_rows(key, units.stratum[rows]).astype(np.int64)
     return np.argsort(key, kind="stable").astype(np.int64)
-
-
-def _pairs(focal: Records, matches: Records) -> Pairs:
-    made = matches["row"] >= 0
-    number = np.repeat(np.arange(len(focal)), focal["room"])[made]
-    rank = np.arange(len(matches))[made] - focal["start"][number] + 1
-    return Pairs(
-        np.ascontiguousarray(focal["row"][number]),
-        rank,
-        np.ascontiguousarray(matches["row"][made]),
-        np.ascontiguousarray(matches["distance"][made]),
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,26 +19,27 @@ from homevisit_eval.matching.matched_sample import PropensityModel
 from homevisit_eval.matching.support import find_support
 from homevisit_eval.propensity import PropensityFit, fit_propensity, linear_score
 
-__all__ = ["BandScores", "Scored", "score_band", "score_for"]
+__all__ = ["BandScores", "ScoreRule", "score_band", "score_for", "with_factors"]
 
 Flags = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
 
-class Scored(Protocol):
-    """A method that uses a score."""
+@dataclass(frozen=True, slots=True)
+class ScoreRule:
+    """What a method says of its score.
 
-    @property
-    def score(self) -> Score: ...
-    @property
-    def link(self) -> Link: ...
-    @property
-    def score_column(self) -> str: ...
-    @property
-    def discard(self) -> Discard: ...
-    @property
-    def reestimate(self) -> bool: ...
+    Parameters
+    ----------
+    score, link, score_column, discard, reestimate
+        As the options of `NearestNeighbor`.
+    """
 
+    score: Score = "linear_propensity_score"
+    link: Link = "logit"
+    score_column: str = ""
+    discard: Discard = "none"
+    reestimate: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -74,8 +74,8 @@ class BandScores:
         return f"BandScores({self.model!r})"
 
 
-def score_for(rows: BandRows, method: Scored, factors: Sequence[str] = ()) -> BandScores:
-    """Score the rows of a band as a method asks, and discard whom it discards.
+def score_for(rows: BandRows, rule: ScoreRule, factors: Sequence[str] = ()) -> BandScores:
+    """Score the rows of a band as a rule asks, and discard whom it discards.
 
     `factors` are columns that enter the model as categories, besides the covariates.
 
@@ -84,12 +84,12 @@ def score_for(rows: BandRows, method: Scored, factors: Sequence[str] = ()) -> Ba
     MatchingError
         As `score_band`; if everybody of a group is discarded.
     """
-    scores = _scored(rows, method, factors, np.ones(len(rows), dtype=bool))
-    if method.discard == "none":
+    scores = _scored(rows, rule, factors, np.ones(len(rows), dtype=bool))
+    if rule.discard == "none":
         return scores
-    discarded = _out_of_range(scores.score, rows.treated, method.discard)
-    if method.reestimate and discarded.any() and rows.given is None and method.score != "column":
-        again = _scored(rows, method, factors, ~discarded)
+    discarded = _out_of_range(scores.score, rows.treated, rule.discard)
+    if rule.reestimate and discarded.any() and rows.given is None and rule.score != "column":
+        again = _scored(rows, rule, factors, ~discarded)
         scores = replace(again, notes=(*again.notes, "fitted again without discarded units"))
     outside = scores.outside.copy()
     for group in (0, 1):
@@ -98,23 +98,21 @@ def score_for(rows: BandRows, method: Scored, factors: Sequence[str] = ()) -> Ba
         if not ((outside == "") & (rows.treated == group)).any():
             raise MatchingError(
                 f"{rows.where}no {other_group(1 - group)} unit is left after discard = "
-                f"{method.discard!r} and units without a score: the scores of the two groups do "
+                f"{rule.discard!r} and units without a score: the scores of the two groups do "
                 "not overlap. Use other covariates, or discard nothing."
             )
     return replace(scores, outside=outside, discarded=discarded)
 
 
-def _scored(
-    rows: BandRows, method: Scored, factors: Sequence[str], inside: Flags
-) -> BandScores:
-    if method.score == "column":
-        column = rows.frame[method.score_column].to_numpy(dtype=np.float64)
+def _scored(rows: BandRows, rule: ScoreRule, factors: Sequence[str], inside: Flags) -> BandScores:
+    if rule.score == "column":
+        column = rows.frame[rule.score_column].to_numpy(dtype=np.float64)
         return _without_model(np.full(len(rows), np.nan), column, rows)
     if rows.given is not None:
-        scores = _without_model(rows.given, linear_score(rows.given, method.link), rows)
+        scores = _without_model(rows.given, linear_score(rows.given, rule.link), rows)
     else:
-        scores = score_band(rows, method.link, factors=factors, inside=inside)
-    linear = method.score == "linear_propensity_score"
+        scores = score_band(rows, rule.link, factors=factors, inside=inside)
+    linear = rule.score == "linear_propensity_score"
     return replace(scores, score=scores.linear if linear else scores.probability)
 
 

@@ -5,10 +5,11 @@ No point of a curve rests on fewer than ten rows of a group, and a group with fe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -49,6 +50,7 @@ __all__ = [
 
 When = Literal["before", "after", "both"]
 Floats = NDArray[np.float64]
+Dashes = str | tuple[int, tuple[float, ...]]
 
 PANEL_HEIGHT = 1.75
 SQUARE = 3.9
@@ -139,7 +141,7 @@ def qq_plot(distribution: Distribution, ax: Axes | None = None) -> Figure:
         figure = ax.get_figure(root=True)
         assert figure is not None
         if own:
-            figure.legend(loc="outside lower left", frameon=False, fontsize=8.5, ncols=2)
+            _add_legend(figure, [ax])
             finish(figure, distribution.synthetic)
         return figure
 
@@ -197,20 +199,31 @@ def _panels(
         figure = last.get_figure(root=True)
         assert figure is not None
         if ax is None:
-            handles, labels = next(
-                (pair for pair in (one.get_legend_handles_labels() for one in axes) if pair[0]),
-                ([], []),
-            )
-            figure.legend(
-                handles, labels, loc="outside lower left", frameon=False, fontsize=8.5, ncols=2
-            )
+            _add_legend(figure, axes)
             finish(figure, distribution.synthetic)
         return figure
 
 
-def _style(treated: bool) -> tuple[str, tuple[int, tuple[float, ...]], float]:
+def _add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Add one legend for all panels; none if nothing is drawn."""
+    found: dict[str, Artist] = {}
+    for ax in axes:
+        handles, labels = ax.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    if found:
+        figure.legend(
+            list(found.values()),
+            list(found),
+            loc="outside lower left",
+            frameon=False,
+            fontsize=8.5,
+            ncols=2,
+        )
+
+
+def _style(treated: bool) -> tuple[str, Dashes, float]:
     """Return color, dashes and width: the groups are told apart without color."""
-    return (BLUE, (0, ()), 1.8) if treated else (ORANGE, (0, (4, 1.6)), 1.8)
+    return (BLUE, "-", 1.8) if treated else (ORANGE, (0, (4, 1.6)), 1.8)
 
 
 def _draw_density(ax: Axes, distribution: Distribution, when: str) -> None:
@@ -252,7 +265,11 @@ def _draw_ecdf(ax: Axes, distribution: Distribution, when: str) -> None:
                 where="pre", color=color, linestyle=dashes, linewidth=width, label=name,
             )  # fmt: skip
         else:
-            ax.plot(means, middle, color=color, linestyle=dashes, linewidth=width, label=name)
+            ax.plot(
+                np.concatenate([means[:1], means, means[-1:]]),
+                np.concatenate([[0.0], middle, [1.0]]),
+                color=color, linestyle=dashes, linewidth=width, label=name,
+            )  # fmt: skip
     ax.set_ylim(0, 1.02)
     ax.set_yticks([0, 0.5, 1])
     ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))

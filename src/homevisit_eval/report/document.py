@@ -205,6 +205,7 @@ def _parts(answer: Answer, number: int) -> AnswerParts:
             figures.sample_flow_alt_text(matched, answer.effects),
             synthetic,
         ),
+        missing=tables.missing_covariates(matched, f"A6{suffix}"),
         matching=tables.matching_specification(matched, f"A3{suffix}"),
         equivalence={
             labels.get(name, name): tables.baseline_equivalence(balance, f"A8_{name}")

@@ -40,6 +40,7 @@ HEIGHT = 3.6
 CELLS = 60
 MOST_DOTS = 4_000
 DOTS_AS_SHAPES = 1_500  # more are drawn as one picture, so that a file stays small
+LINES = ((True, False), (True, True), (False, True), (False, False))  # treated, matched
 BAND = 0.36  # half the height of a band, in bands
 
 
@@ -108,14 +109,14 @@ def _bands(distribution: Distribution) -> list[_Band]:
     edges = _edges(distribution)
     used, words = distribution.after > 0, distribution.words
     found = []
-    for treated, matched in ((True, False), (True, True), (False, True), (False, False)):
+    for line, (treated, matched) in enumerate(LINES):
         rows = (distribution.treated == treated) & (used == matched)
         name = words.treated if treated else words.comparison
         label = f"{'Matched' if matched else 'Unmatched'} {name}"
         color = BLUE if treated else ORANGE
         cells, counts = cell_edges(distribution.values[rows], edges, least=SMALLEST_COUNT_SHOWN)
         rows_a_dot = max(1, -(-int(counts.sum()) // MOST_DOTS))
-        x, y = spread_dots(cells, -(-counts // rows_a_dot))
+        x, y = spread_dots(cells, -(-counts // rows_a_dot), stream=line)
         found.append(
             _Band(label, int(rows.sum()), color, color if matched else "none", x, y, rows_a_dot)
         )

@@ -15,6 +15,7 @@ from homevisit_eval.design import (
 from homevisit_eval.design.study import PartialDay
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, suppress_small_counts
 from homevisit_eval.report.method_words import LINK_WORDS, WHOSE_EFFECT, read_aloud
+from homevisit_eval.report.missing_table import missing_rule_aloud
 from homevisit_eval.report.words import in_sentence, outcome_unit, reader_words
 from homevisit_eval.sample.labels import listed, school_years_text
 from homevisit_eval.table import HIDDEN, Sum, Table, format_value
@@ -74,6 +75,9 @@ def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
          f"{SCHOOL_WORDS[question.comparison_schools]}"),
     ]  # fmt: skip
     rows += _covariate_rows(matched)
+    rows.append(
+        ("Missing covariates", missing_rule_aloud(matched.sample.design.missing_covariates))
+    )
     rows += _model_rows(matched)
     rows += _run_rows(matched)
     rows += [("Note", note) for note in matched.sample.notes]
@@ -203,7 +207,7 @@ def panel_counts(evaluation: Evaluation, name: str = "D2") -> Table | None:
 
 
 def _covariate_rows(matched: MatchedSample) -> list[tuple[str, str]]:
-    labels = {one.name: one for one in matched.sample.design.covariates}
+    labels = {one.name: one for one in matched.sample.adjusted_for}
     bands = matched.sample.covariates
     everywhere = [
         name for name in dict.fromkeys(name for names in bands.values() for name in names)

@@ -18,7 +18,7 @@ from homevisit_eval.report.page import (
     section,
     table_html,
 )
-from homevisit_eval.report.wording import GLOSSARY, limitations
+from homevisit_eval.report.wording import GLOSSARY, limitations, of_sample
 from homevisit_eval.report.words import in_sentence
 from homevisit_eval.sample.labels import listed
 from homevisit_eval.table import Table
@@ -50,6 +50,7 @@ class AnswerParts:
     counts: Table
     flow: Table
     flow_figure: ReportFigure
+    missing: Table | None
     matching: Table
     equivalence: Mapping[str, Table]
     balance: Table
@@ -58,7 +59,15 @@ class AnswerParts:
     @property
     def tables(self) -> tuple[Table, ...]:
         """All tables of the question, in their order in the report."""
-        return (self.counts, self.flow, self.matching, *self.equivalence.values(), self.balance)
+        every = (
+            self.counts,
+            self.flow,
+            self.missing,
+            self.matching,
+            *self.equivalence.values(),
+            self.balance,
+        )
+        return tuple(table for table in every if table is not None)
 
 
 def students_section(parts: Sequence[AnswerParts]) -> str:
@@ -73,6 +82,7 @@ def students_section(parts: Sequence[AnswerParts]) -> str:
         "</div>",
         "</div>",
         folded("The same flow as a table, with attrition", table_html(first.flow)),
+        _missing(first),
     ]
     body += [
         folded(
@@ -81,10 +91,17 @@ def students_section(parts: Sequence[AnswerParts]) -> str:
             figure_html(other.flow_figure),
             table_html(other.flow),
             table_html(other.counts),
+            _missing(other),
         )
         for other in others
     ]
     return section("students", "Who was studied", *body)
+
+
+def _missing(parts: AnswerParts) -> str:
+    if parts.missing is None:
+        return ""
+    return folded("Missing covariates, before and after", table_html(parts.missing))
 
 
 def comparison_section(parts: Sequence[AnswerParts]) -> str:
@@ -95,7 +112,7 @@ def comparison_section(parts: Sequence[AnswerParts]) -> str:
     whom = (
         "the visited students who were matched"
         if matched.matches.estimand.by_matching
-        else "the visited students with a complete baseline"
+        else of_sample(matched.sample.design)
     )
     return section(
         "comparison",

@@ -25,6 +25,7 @@ from homevisit_eval.report.method_tables import (
     provenance,
     variables,
 )
+from homevisit_eval.report.missing_table import missing_covariates
 from homevisit_eval.report.sample_tables import sample_counts, sample_flow
 from homevisit_eval.report.table_one import table_one
 
@@ -42,6 +43,7 @@ __all__ = [
     "impacts",
     "match_audit",
     "matching_specification",
+    "missing_covariates",
     "panel_counts",
     "provenance",
     "sample_counts",

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from homevisit_eval.design import StudyDesign
+from homevisit_eval.design import (
+    CompleteCases,
+    MissingIndicator,
+    MultipleImputation,
+    StudyDesign,
+)
 from homevisit_eval.effects.estimate import FEW_DF
 from homevisit_eval.report.words import CLUSTER_WORDS
 
 if TYPE_CHECKING:
     from homevisit_eval.effects import Effect
 
-__all__ = ["GLOSSARY", "SYNTHETIC_BANNER", "limitations"]
+__all__ = ["GLOSSARY", "SYNTHETIC_BANNER", "limitations", "of_sample"]
 
 SYNTHETIC_BANNER = (
     "These students do not exist. The numbers show how the study works; they say nothing about "
@@ -35,13 +40,30 @@ OF_THE_MATCHED = (
 BY_REGRESSION = (
     "It rests on the regression alone.",
     "No student was matched. Where few comparison students are like the visited, the result "
-    "depends on the form of the regression. It speaks of visited students with a complete "
-    "baseline; for students of other districts or years the difference may be another one.",
+    "depends on the form of the regression. It speaks of {whom}; for students of other districts "
+    "or years the difference may be another one.",
+)
+FILLED_IN = (
+    "Missing covariates were replaced by a constant.",
+    "An indicator says where. What the covariate itself would explain is not adjusted for there, "
+    "and the What Works Clearinghouse does not accept this in a quasi-experimental design.",
+)
+DRAWN = (
+    "Missing covariates were drawn, and not from outcomes.",
+    "Where a value was drawn, the results are not adjusted for what that covariate alone explains "
+    "of an outcome. The more is missing, the more remains of such a difference between the groups.",
 )
 UNCLEAR = (
     "No clear difference is not proof of no difference.",
     "The interval says which differences the data leave possible.",
 )
+
+
+def of_sample(design: StudyDesign) -> str:
+    """Return who the visited students of a sample are that nobody was matched in."""
+    if isinstance(design.missing_covariates, CompleteCases):
+        return "the visited students with a complete baseline"
+    return "the visited students who could be compared"
 
 
 def limitations(effects: Sequence[Effect], design: StudyDesign) -> list[Item]:
@@ -58,19 +80,42 @@ def limitations(effects: Sequence[Effect], design: StudyDesign) -> list[Item]:
     return [
         NOT_RANDOMIZED,
         *([OF_THE_MATCHED] if True in matched else []),
-        *([BY_REGRESSION] if False in matched else []),
+        *([_by_regression(design)] if False in matched else []),
+        *_of_missing(design),
         *(_independence(cluster) for cluster in dict.fromkeys(one.cluster for one in effects)),
         UNCLEAR,
         (
             "Some students were there for a part of the year.",
             "Outcomes of attendance and discipline are missing for students who were enrolled "
             f"fewer than {design.eligibility.min_days_enrolled} days in the outcome year, and test "
-            "scores for those who were not tested. Nothing is imputed; the flow of students shows "
-            "how many these are in each group. Students who left later are in with the days that "
-            "they were there, so the time in which something could be recorded may differ between "
-            "the groups (table F1: mean days enrolled).",
+            f"scores for those who were not tested. {_nothing_imputed(design)}; the flow of "
+            "students shows how many these are in each group. Students who left later are in with "
+            "the days that they were there, so the time in which something could be recorded may "
+            "differ between the groups (table F1: mean days enrolled).",
         ),
     ]
+
+
+def _by_regression(design: StudyDesign) -> Item:
+    head, text = BY_REGRESSION
+    return head, text.format(whom=of_sample(design).removeprefix("the "))
+
+
+def _of_missing(design: StudyDesign) -> list[Item]:
+    match design.missing_covariates:
+        case CompleteCases():
+            return []
+        case MissingIndicator():
+            return [FILLED_IN]
+        case MultipleImputation():
+            return [DRAWN]
+        case _:
+            assert_never(design.missing_covariates)
+
+
+def _nothing_imputed(design: StudyDesign) -> str:
+    complete = isinstance(design.missing_covariates, CompleteCases)
+    return "Nothing is imputed" if complete else "No outcome is imputed"
 
 
 def _independence(cluster: str) -> Item:

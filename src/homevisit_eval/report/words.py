@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from homevisit_eval.design import Outcome, StudyDesign
 from homevisit_eval.effects.estimate import FEW_DF
+from homevisit_eval.sample.missing import INDICATOR_SUFFIX
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS, format_value
 
 if TYPE_CHECKING:
@@ -68,7 +69,11 @@ def reader_words(text: str, design: StudyDesign) -> str:
     for pattern, words in READER_WORDS:
         text = re.sub(pattern, words, text)
     for covariate in design.covariates:
-        text = re.sub(rf"\b{covariate.name}\b", in_sentence(covariate.label), text)
+        label = in_sentence(covariate.label)
+        text = re.sub(
+            rf"\b{covariate.name}{INDICATOR_SUFFIX}\b", f"whether it is missing: {label}", text
+        )
+        text = re.sub(rf"\b{covariate.name}\b", label, text)
     return text
 
 

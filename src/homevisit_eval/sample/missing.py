@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from homevisit_eval.sample.analytic_sample import AnalyticSample
 
 __all__ = [
+    "INDICATOR_SUFFIX",
     "MISSING_LEVEL",
     "NOT_ACCEPTED",
     "MissingCount",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 MISSING_LEVEL = "missing"
+INDICATOR_SUFFIX = "_missing"
 NOT_ACCEPTED = (
     "Missing covariates were replaced by a constant, with an indicator of where: the What Works "
     "Clearinghouse does not accept this in a quasi-experimental design."
@@ -169,7 +171,7 @@ def fill_with_indicators(sample: AnalyticSample) -> AnalyticSample:
         else:
             baseline[name] = _with_level(column.astype("category")).where(~lacks, MISSING_LEVEL)
     flags = {
-        f"{together[0].name}_missing": np.frombuffer(pattern, dtype=bool)
+        f"{together[0].name}{INDICATOR_SUFFIX}": np.frombuffer(pattern, dtype=bool)
         for pattern, together in patterns.items()
     }
     band_of = baseline["grade_band"].astype(str).to_numpy()

@@ -267,8 +267,12 @@ def _flow(
         if len(lacks):
             label = f"Baseline incomplete: {covariate.label}"
             steps.append(excluded(f"missing_{covariate.name}", label, _groups(lacks)))
-    complete = isinstance(design.missing_covariates, CompleteCases)
-    label = "Complete baseline: candidates" if complete else "Candidates"
+    words = {
+        "complete_cases": "Complete baseline: candidates",
+        "indicator": "Candidates, missing covariates filled in",
+        "multiple_imputation": "Candidates, missing covariates imputed",
+    }
+    label = words[design.missing_covariates.rule]
     steps.append(remaining("candidates", label, _groups(pool[left == ""])))
     return tuple(steps)
 
