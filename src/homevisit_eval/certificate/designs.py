@@ -8,16 +8,26 @@ from typing import assert_never
 
 from homevisit_eval.certificate.trial import MAIN
 from homevisit_eval.design import (
+    CardinalityMatching,
+    CoarsenedExactMatching,
     DifferenceInMeans,
+    EntropyBalancing,
+    ExactMatching,
     FixedEffects,
+    FullMatching,
+    InverseProbability,
     MatchingMethod,
     NearestNeighbor,
     NoMatching,
+    OptimalPairs,
     OutcomeModel,
+    OverlapWeights,
     Question,
     StudyDesign,
+    Subclassification,
     Variation,
 )
+from homevisit_eval.design.method_facts import makes_matched_sets
 
 __all__ = ["MAIN_LABEL", "compared_designs", "design_labels", "primary_questions"]
 
@@ -32,7 +42,8 @@ def compared_designs(design: StudyDesign, question: Question) -> tuple[Variation
     tuple of Variation
         The design's sensitivity rows, then every combination of matching (the design's,
         without its caliper, none), model (regression, difference in means) and covariance (CR2
-        and CR1 by school, CR2 by matched pair) that is not among them or the design's own.
+        and CR1 by school, CR2 by matched set where the method makes sets) that is not among
+        them or the design's own.
     """
     own = _methods(design, question)
     taken = [own, *(_settings(variation, own) for variation in design.sensitivity)]
@@ -99,23 +110,27 @@ def _grid(design: StudyDesign, question: Question) -> list[Variation]:
         for (first, where, method), (second, (how, outcome_model)) in product(
             _matchings(own), models.items()
         )
-        if not (isinstance(method, NoMatching) and outcome_model.cluster == "matched_set")
+        if makes_matched_sets(method) or outcome_model.cluster != "matched_set"
     ]
 
 
 def _matchings(own: MatchingMethod) -> list[tuple[str, str, MatchingMethod]]:
     """Return name, label and method of what is compared."""
     none = ("unmatched", "No matching", NoMatching())
+    as_study = ("matched", "Matched as the study", own)
     match own:
         case NoMatching():
             return [none]
-        case NearestNeighbor():
-            matched: list[tuple[str, str, MatchingMethod]] = [
-                ("matched", "Matched as the study", own)
-            ]
-            if own.caliper != "none":
-                free = replace(own, caliper="none")
-                matched.append(("no_caliper", "Matched without a caliper", free))
-            return [*matched, none]
+        case NearestNeighbor() | OptimalPairs() | FullMatching():
+            if own.caliper == "none":
+                return [as_study, none]
+            free = replace(own, caliper="none")
+            return [as_study, ("no_caliper", "Matched without a caliper", free), none]
+        case CoarsenedExactMatching() | ExactMatching() | Subclassification():
+            return [as_study, none]
+        case CardinalityMatching():
+            return [as_study, none]
+        case InverseProbability() | OverlapWeights() | EntropyBalancing():
+            return [("weighted", "Weighted as the study", own), none]
         case _:
             assert_never(own)
