@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -108,16 +108,21 @@ def test_pairs_that_prices_call_for_are_added(units, options, bounds):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from([0.1, np.inf]), BOUNDS)
-def test_larger_problems_without_ties(seed, width, bounds):
+@given(st.integers(0, 10**6), st.sampled_from([0.1, 1.0, np.inf]), BOUNDS)
+@example(7, 1.0, (1 / 3, 3.0))
+@example(8, np.inf, (1 / 3, 3.0))
+def test_larger_problems_without_ties_from_the_fewest_pairs(seed, width, bounds):
     rng = np.random.default_rng(seed)
-    n = 100
+    n = 40
     place = rng.normal(size=(n, 2))
     focal = rng.random(n) < 0.3
     limits = () if width == np.inf else (Limit(place[:, 0].copy(), width),)
-    strata = rng.integers(0, 2, n)
-    check_optimum(Units(focal, strata, score=place[:, 0].copy(), limits=limits), *bounds)
-    check_optimum(Units(focal, strata, coordinates=place, limits=limits), *bounds)
+    one = np.zeros(n, dtype=int)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounded_cover, "FIRST_NEIGHBORS", 1)
+        patch.setattr(bounded_cover, "MOST_NEW", 1)
+        check_optimum(Units(focal, one, score=place[:, 0].copy(), limits=limits), *bounds)
+        check_optimum(Units(focal, one, coordinates=place, limits=limits), *bounds)
 
 
 def nearest_cover_total(units):
