@@ -131,7 +131,7 @@ class NearestNeighbor:
     max_uses: Limit = 1
     max_uses_per_unit_id: Limit = "unlimited"
     order: Order = "default"
-    seed: int = 1
+    seed: Annotated[int, between(0, 2**53)] = 1
     caliper: Width = 0.2
     caliper_units: CaliperUnits = "sd"
     covariate_calipers: tuple[CovariateCaliper, ...] = ()

@@ -49,7 +49,8 @@ class InverseProbability:
     factors
         Columns that enter the model as categories, besides the covariates.
     truncate
-        Larger weights of a group are set to this quantile of its weights; ``"none"``.
+        Larger weights of a group are set to this quantile of its weights (the smallest weight
+        at or below which at least that share lies); ``"none"`` truncates nothing.
     discard, reestimate
         As for `NearestNeighbor`, on the linear propensity score.
 

@@ -20,8 +20,9 @@ from homevisit_eval.matching.design_matrix import make_design_matrix
 from homevisit_eval.matching.frame_checks import (
     check_columns,
     check_names,
-    check_numbers,
     check_usable,
+    is_factor,
+    read_names,
 )
 from homevisit_eval.matching.matched_sample import Estimand, Matches
 
@@ -131,7 +132,7 @@ def estimate_frame_effect(
         ``"CR0"``, ``"CR1"``, ``"CR2"`` or ``"HC3"`` (see `fit_least_squares`). ``"default"``:
         CR1 with clusters, HC3 without.
     confidence_level
-        Of the interval, between 0 and 1.
+        Of the interval, 0.5 to 0.999.
 
     Returns
     -------
@@ -162,6 +163,11 @@ def estimate_frame_effect(
     with replacement with survival or time-to-event outcomes. *Statistics in Medicine*, 39(11),
     1623-1640.
     """
+    if not 0.5 <= confidence_level <= 0.999:
+        raise EstimationError(
+            f"confidence_level must be between 0.5 and 0.999; it is {confidence_level:g}."
+        )
+    covariates = read_names(covariates, "covariates")
     used, group, missing = _rows(frame, matches, outcome, treated, covariates)
     part, weights = frame.loc[used], matches.weights[used].to_numpy(dtype=np.float64)
     y = part[outcome].to_numpy(dtype=np.float64)
@@ -215,13 +221,20 @@ def pool_frame_effects(effects: Sequence[FrameEffect]) -> FrameEffect:
     imputation. *Biometrika*, 86(4), 948-955.
     """
     kinds = {
-        (one.outcome, one.estimand.target, one.covariance, one.cluster, one.confidence_level)
+        (
+            one.outcome,
+            one.estimand.target,
+            one.covariance,
+            one.cluster,
+            one.confidence_level,
+            tuple(one.coefficients),
+        )
         for one in effects
     }
     if len(kinds) > 1:
         raise EstimationError(
-            "Effects to be pooled must agree in outcome, estimand, covariance, cluster and "
-            "confidence level. Estimate them in the same way in every imputed frame."
+            "Effects to be pooled must agree in outcome, estimand, covariates, covariance, "
+            "cluster and confidence level. Estimate them in the same way in every imputed frame."
         )
     pooled = pool_estimates(
         [one.estimate for one in effects],
@@ -268,12 +281,21 @@ def _rows(
     check_names(covariates, "covariates", treated)
     check_columns(frame, [outcome, treated], "outcome, treated")
     check_columns(frame, covariates, "covariates")
-    check_numbers(frame, [outcome, treated], "outcome, treated")
+    if is_factor(frame[outcome]):
+        raise EstimationError(f"outcome: {outcome!r} holds no numbers; recode it as 0 and 1.")
+    if outcome in (treated, *covariates):
+        raise EstimationError(
+            f"outcome: {outcome!r} is the treatment or a covariate as well. Name another column."
+        )
     weighted = matches.weights > 0
     has = frame[outcome].notna()
     used = frame.index[weighted & has]
     part = frame.loc[used]
     check_usable(part, [outcome, *covariates], "outcome and covariates of the matched rows")
+    if part[outcome].min() == part[outcome].max():
+        raise EstimationError(
+            f"{outcome}: all matched rows have the same value, so there is nothing to compare."
+        )
     group = part[treated].to_numpy(dtype=np.float64)
     for value, name in ((1, "treated"), (0, "comparison")):
         if not (group == value).any():

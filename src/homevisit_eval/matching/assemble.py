@@ -82,6 +82,8 @@ def assemble(
     used = _used(treated, method, placed, rank)
     estimand = _target(method)
     concerned = _concerned(estimand, treated)
+    if sampling_weights is not None:
+        concerned &= sampling_weights > 0
     reason = _reasons(placed, len(frame))
     lost = np.flatnonzero(concerned & (used.weights <= 0))
     lost = lost[np.argsort(rank[lost], kind="stable")]
@@ -145,8 +147,8 @@ def _check_somebody(
     lost = concerned & (weights <= 0)
     counts = pd.Series(reason[lost]).value_counts()
     listed = "; ".join(f"{text} ({shown_count(number)})" for text, number in counts.items() if text)
-    who = "treated units" if treated[concerned].all() else "comparison units"
-    who = who if len(np.unique(treated[concerned])) == 1 else "units"
+    about = np.unique(treated[concerned]).tolist()
+    who = {(1,): "treated units", (0,): "comparison units"}.get(tuple(about), "units")
     raise MatchingError(
         f"None of {shown_count(int(lost.sum()))} {who} found a match: {listed}. Widen the "
         "calipers, or use fewer exact columns or covariates."

@@ -37,6 +37,7 @@ ORDER_WORDS = {
 SUMS = (
     "tied_scores",
     "pairs_under_other_tie_rule",
+    "with_fewer_matches",
     "exact_strata",
     "exact_strata_without_match",
     "exact_strata_with_both_groups",

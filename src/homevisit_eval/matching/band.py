@@ -195,7 +195,9 @@ def _match_nearest(
     if person_uses is not None and problem.units.person is not None:
         np.add.at(person_uses, problem.units.person[pairs.match], 1)
     changed = _focal_that_differ(pairs, other, len(focal))
-    facts = {"pairs_under_other_tie_rule": changed}
+    received = np.bincount(pairs.focal, minlength=len(focal))
+    fewer = int(((received > 0) & (received < per_row)).sum())
+    facts = {"pairs_under_other_tie_rule": changed, "with_fewer_matches": fewer}
     return _paired(rows, problem, scores, method, pairs=pairs, facts=facts)
 
 
@@ -253,7 +255,9 @@ def _match_optimal(rows: BandRows, method: OptimalPairs) -> BandResult:
     units = problem.under(method.ties, np.arange(len(problem.rows)))
     pairs = optimal_pairs(units, ratio=method.ratio, ties=method.ties)
     pairs = problem.in_score_units(pairs, method.ties)
-    return _paired(rows, problem, scores, method, pairs=pairs, facts={})
+    received = np.bincount(pairs.focal, minlength=len(problem.rows))
+    fewer = int(((received > 0) & (received < method.ratio)).sum())
+    return _paired(rows, problem, scores, method, pairs=pairs, facts={"with_fewer_matches": fewer})
 
 
 def _paired(

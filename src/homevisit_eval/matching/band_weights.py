@@ -20,7 +20,7 @@ from homevisit_eval.matching.band_rows import BandRows, other_group
 from homevisit_eval.matching.band_strata import about
 from homevisit_eval.matching.cardinality import largest_balanced
 from homevisit_eval.matching.design_matrix import make_design_matrix
-from homevisit_eval.matching.problem import strata_of
+from homevisit_eval.matching.problem import dummy_columns, strata_of
 from homevisit_eval.matching.scores import BandScores, ScoreRule, score_for, with_factors
 from homevisit_eval.matching.weighting import (
     entropy_balancing_weights,
@@ -96,6 +96,15 @@ def _columns(rows: BandRows, factors: tuple[str, ...] = (), moments: int = 1) ->
     return np.ascontiguousarray(columns[:, varies])
 
 
+def _every_level(rows: BandRows) -> FloatArray:
+    """Return covariates as columns, a factor as one for each level, and squares, shape (n, k)."""
+    columns = [dummy_columns(rows.frame, rows.covariates)]
+    for name in rows.squared:
+        values = rows.frame[name].to_numpy(dtype=np.float64)
+        columns.append(((values - values.mean()) ** 2)[:, None])
+    return np.ascontiguousarray(np.hstack(columns))
+
+
 def _one_group(rows: BandRows, estimand: str) -> BandResult:
     reason = np.full(len(rows), "", dtype=object)
     for group in (0, 1):
@@ -138,7 +147,7 @@ def _choose(rows: BandRows, method: CardinalityMatching) -> BandResult:
         return _one_group(rows, method.estimand)
     try:
         choice = largest_balanced(
-            _columns(rows),
+            _every_level(rows),
             rows.treated,
             strata_of(rows.frame, method.exact),
             estimand=method.estimand,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import get_args
 
@@ -22,6 +22,8 @@ __all__ = [
     "check_usable",
     "check_varies",
     "is_factor",
+    "read_name",
+    "read_names",
     "read_sampling_weights",
     "read_scores",
     "read_treatment",
@@ -44,10 +46,31 @@ def check_method(method: object) -> None:
         )
 
 
+def read_names(names: object, role: str) -> tuple[str, ...]:
+    """Return column names as a tuple.
+
+    Raises
+    ------
+    MatchingError
+        If they are one text, nothing, or not a list of names.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise MatchingError(
+            f'{role} must be a list of column names, such as ["age"]; it is '
+            f"{'one text' if isinstance(names, str) else f'a {type(names).__name__}'}."
+        )
+    return tuple(names)
+
+
+def read_name(name: object, role: str) -> str:
+    """Return a column name; raise `MatchingError` if it is not one text."""
+    if not isinstance(name, str):
+        raise MatchingError(f"{role} must be the name of a column; it is a {type(name).__name__}.")
+    return name
+
+
 def check_names(covariates: Sequence[str], role: str, treated: str) -> None:
-    """Raise `MatchingError` if names come as one text, or the treatment is among them."""
-    if isinstance(covariates, str):
-        raise MatchingError(f"{role} must be a list of column names, not one text.")
+    """Raise `MatchingError` if the treatment is among the covariates."""
     if treated in covariates:
         raise MatchingError(
             f"{role}: {treated!r} says who is treated, so it cannot be a covariate. Leave it out."
@@ -89,8 +112,17 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[str], role: str) -> Non
         raise MatchingError(f"{role}: {', '.join(repeated)} stands there twice; name it once.")
 
 
-def check_usable(frame: pd.DataFrame, columns: Sequence[str], role: str, where: str = "") -> None:
-    """Raise `MatchingError` for missing or infinite values, and for dates, in any column.
+def check_usable(
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    role: str,
+    where: str = "",
+    *,
+    dates: bool = False,
+) -> None:
+    """Raise `MatchingError` for missing, infinite or mixed values in any column.
+
+    Dates and times are refused as well, unless `dates` says that they may be there.
 
     `where` names a band of a sample; its advice is that for samples, not for data frames.
     """
@@ -103,8 +135,9 @@ def check_usable(frame: pd.DataFrame, columns: Sequence[str], role: str, where: 
             incomplete = True
             faults.append(f"{name}: {_rows(missing)} without a value, {_places(missing)}")
         if is_factor(column):
-            if not isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.kind in "Mm":
-                faults.append(f"{name}: holds dates or times; give a number instead")
+            faults += _not_categories(name, column, dates=dates)
+        elif column.dtype.kind == "c":
+            faults.append(f"{name}: holds complex numbers; give real ones")
         else:
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
             infinite = np.isinf(values)
@@ -136,12 +169,26 @@ def _ways_out(frame: pd.DataFrame, columns: Sequence[str], *, sample: bool) -> s
     )
 
 
-def check_varies(frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise `MatchingError` naming the covariates that have one value only."""
+def _not_categories(name: str, column: pd.Series, *, dates: bool) -> list[str]:
+    """Return what is wrong with a column that is not numeric, if it is not text or categories."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return []
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind in ("string", "empty"):
+        return []
+    if kind.startswith(("date", "time", "period", "interval")):
+        return [] if dates else [f"{name}: holds dates or times; give a number instead"]
+    if kind in ("integer", "floating", "decimal", "mixed-integer-float", "boolean", "complex"):
+        return [f"{name}: holds numbers stored as objects; convert it with pandas.to_numeric"]
+    return [f"{name}: holds values of several types; make all of them text or numbers"]
+
+
+def check_varies(frame: pd.DataFrame, columns: Sequence[str], role: str = "covariates") -> None:
+    """Raise `MatchingError` naming the columns that have one value only."""
     constant = [name for name in columns if _is_constant(frame[name])]
     if constant:
         raise MatchingError(
-            f"covariates: {', '.join(constant)} has the same value in all {len(frame):,} rows and "
+            f"{role}: {', '.join(constant)} has the same value in all {len(frame):,} rows and "
             "cannot tell units apart. Leave it out."
         )
 
@@ -190,7 +237,10 @@ def read_scores(frame: pd.DataFrame, propensity_score: ArrayLike) -> NDArray[np.
             "propensity_score: its row labels differ from those of the data frame. Give the "
             "scores in the frame's order, with its labels: scores.reindex(frame.index)."
         )
-    scores = np.asarray(propensity_score, dtype=np.float64)
+    try:
+        scores = np.asarray(propensity_score, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise MatchingError("propensity_score must hold numbers between 0 and 1.") from None
     if scores.shape != (len(frame),):
         raise MatchingError(
             f"propensity_score must hold one number a row, shape ({len(frame)},); its shape is "

@@ -24,6 +24,8 @@ from homevisit_eval.matching.frame_checks import (
     check_names,
     check_usable,
     check_varies,
+    read_name,
+    read_names,
     read_sampling_weights,
     read_scores,
     read_treatment,
@@ -100,7 +102,8 @@ def match_frame(
         `max_uses_per_unit_id` limits them. Every row is a unit of its own if empty.
     sampling_weights
         The column of survey weights, at least 0; they enter the propensity model, covariances
-        and the weights returned. All rows count alike if empty.
+        and the weights returned. Their scale does not matter; rows of weight 0 are not matched.
+        All rows count alike if empty.
 
     Returns
     -------
@@ -138,6 +141,10 @@ def match_frame(
         raise MatchingError(f"frame must be a pandas DataFrame; it is a {type(frame).__name__}.")
     check_method(method)
     check_index(frame)
+    treated = read_name(treated, "treated")
+    covariates = read_names(covariates, "covariates")
+    squared, key = read_names(squared, "squared"), read_names(key, "key")
+    unit_id = read_name(unit_id, "unit_id")
     check_columns(frame, [treated], "treated")
     group = read_treatment(frame, treated)
     check_names(covariates, "covariates", treated)
@@ -274,9 +281,11 @@ def _match(run: _Run) -> Matches:
         if person is not None and isinstance(run.method, NearestNeighbor)
         else None
     )
+    sampling = _of_mean_one(run.sampling_weights)
     placed = []
     for band in run.bands:
-        at = band.rows[np.argsort(rank[band.rows], kind="stable")]
+        counted = band.rows if sampling is None else band.rows[sampling[band.rows] > 0]
+        at = counted[np.argsort(rank[counted], kind="stable")]
         rows = BandRows(
             name=band.name,
             frame=run.frame.iloc[at],
@@ -284,7 +293,7 @@ def _match(run: _Run) -> Matches:
             covariates=band.covariates,
             squared=band.squared,
             given=None if run.scores is None else run.scores[at],
-            sampling_weights=None if run.sampling_weights is None else run.sampling_weights[at],
+            sampling_weights=None if sampling is None else sampling[at],
             person=None if person is None else person[at],
             data_order=by_row[at],
             key_order=by_key[at],
@@ -306,6 +315,11 @@ def _match(run: _Run) -> Matches:
         [run.treated.astype(np.float64)] + ([] if run.scores is None else [run.scores]),
     )
     return replace(matches, audit=audit_of(matches, run.treated, placed, checksum))
+
+
+def _of_mean_one(weights: FloatArray | None) -> FloatArray | None:
+    """Return sampling weights with mean 1 over those above 0: their scale must not matter."""
+    return None if weights is None else weights / weights[weights > 0].mean()
 
 
 def _persons(run: _Run) -> Integers | None:

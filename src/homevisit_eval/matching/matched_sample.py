@@ -133,11 +133,13 @@ class Matches:
         lines = [f"Matches({self.estimand}; {self.method}:"]
         if "treated_used" in self.audit:
             used = [
-                f"{shown_count(shown_of(int(self.audit[f'{group}_used']), int(self.audit[group])))}"
-                f" of {shown_count(int(self.audit[group]))} {group} units"
+                _used_of(int(self.audit[f"{group}_used"]), int(self.audit[group]), group)
                 for group in ("treated", "comparison")
             ]
             lines.append(f"  {' and '.join(used)} are used;")
+        if self.audit.get("with_fewer_matches"):
+            fewer = shown_count(int(self.audit["with_fewer_matches"]))
+            lines.append(f"  {fewer} units have fewer matches than asked for;")
         if "tied_scores" in self.audit:
             lines.append(f"  {shown_count(int(self.audit['tied_scores']))} units are tied;")
         lines.append(f"  {self.audit.get('consequence', 'without an audit')})")
@@ -145,6 +147,13 @@ class Matches:
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"
+
+
+def _used_of(used: int, whole: int, group: str) -> str:
+    """Return how many of a group are used, without giving away how few are not."""
+    shown = shown_of(used, whole)
+    at_least = "" if shown == used else "at least "
+    return f"{at_least}{shown_count(shown)} of {shown_count(whole)} {group} units"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

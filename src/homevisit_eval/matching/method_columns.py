@@ -133,11 +133,12 @@ def check_method_columns(frame: pd.DataFrame, method: MatchingMethod) -> None:
     """Raise `MatchingError` if a column that the method names is unknown, incomplete or unfit."""
     for role, names in _roles(method).items():
         check_columns(frame, names, role)
-        check_usable(frame, names, "exact columns" if role == "exact" else role)
+        categories = role in ("exact", "anti_exact", "factors")
+        check_usable(frame, names, "exact columns" if role == "exact" else role, dates=categories)
         if role in ("covariate_calipers", "score_column"):
             check_numbers(frame, names, role)
         if role in ("distance_covariates", "score_column"):
-            check_varies(frame, names)
+            check_varies(frame, names, role)
     if isinstance(method, NearestNeighbor | OptimalPairs | FullMatching) and method.anti_exact:
         both = [name for name in method.anti_exact if name in method.exact]
         if both:

@@ -23,6 +23,7 @@ COUNTS = {
     "comparison_off_support": "Comparison units without a score",
     "tied_scores": "Units that share their score or covariates with another",
     "pairs_under_other_tie_rule": "Units whose matches the other rule for ties would change",
+    "with_fewer_matches": "Units with fewer matches than asked for",
     "chosen": "Units in the largest balanced sample",
 }
 WHOLE = {
@@ -91,7 +92,8 @@ def _shown(name: str, audit: Mapping[str, int | float | str]) -> str:
     value = audit[name]
     if name in ("treated_used", "comparison_used"):
         whole = int(audit[name.removesuffix("_used")])
-        return shown_count(shown_of(int(value), whole))
+        shown = shown_of(int(value), whole)
+        return shown_count(shown) if shown == value else f"at least {shown_count(shown)}"
     if name in COUNTS:
         return shown_count(int(value))
     if name in WHOLE:

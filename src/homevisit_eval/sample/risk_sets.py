@@ -67,10 +67,12 @@ def expand_risk_sets(
     Lu, B. (2005). Propensity score matching with time-dependent covariates. *Biometrics*,
     61(3), 721-728.
     """
+    if isinstance(within, str):
+        raise MatchingError("within must be a list of column names, not one text.")
     _check(frame, [unit_id, entered, left, treated_at, *within])
     start, end, event = (frame[name] for name in (entered, left, treated_at))
     _check_times(frame, unit_id, start, end, event)
-    times = np.sort(event.dropna().unique())
+    times = pd.Index(event.dropna().unique()).sort_values()
     cells = (
         frame.groupby(list(within), sort=False, observed=True, dropna=False).ngroup().to_numpy()
         if within
@@ -79,16 +81,19 @@ def expand_risk_sets(
     never = event.isna().to_numpy()
     blocks: list[NDArray[np.int64]] = []
     for time in times:
-        at_risk = ((start <= time) & (end >= time)).to_numpy() & (
-            never | (event >= time).to_numpy()
-        )
-        now = at_risk & (event == time).to_numpy()
+        at_risk = _true(start <= time) & _true(end >= time) & (never | _true(event >= time))
+        now = at_risk & _true(event == time)
         blocks.append(np.flatnonzero(at_risk & np.isin(cells, cells[now])))
     rows = np.concatenate(blocks)
-    index_time = np.repeat(times, [len(block) for block in blocks])
+    index_time = times.repeat([len(block) for block in blocks])
     expanded = frame.iloc[rows].reset_index(drop=True)
-    treated = (expanded[treated_at].to_numpy() == index_time).astype(np.int64)
+    treated = _true(expanded[treated_at] == pd.Series(index_time)).astype(np.int64)
     return expanded.assign(index_time=index_time, treated=treated)
+
+
+def _true(flags: pd.Series) -> NDArray[np.bool_]:
+    """Return a comparison as plain flags; one with a missing time is false."""
+    return flags.fillna(False).to_numpy(dtype=bool)
 
 
 def _check(frame: pd.DataFrame, columns: Sequence[str]) -> None:
