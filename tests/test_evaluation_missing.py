@@ -54,9 +54,8 @@ def test_an_answer_is_pooled_over_what_the_stages_give(answer, panel, study):
         assert (effect.estimate, effect.std_error) == (by_hand.estimate, by_hand.std_error)
         assert effect.notes[:-1] == by_hand.notes
         worst = max(hv.assess_balance(one, name).worst for one in matched)
-        assert (
-            f"in none of the 3 is a standardized difference above {worst:.3f}" in effect.notes[-1]
-        )
+        assert f"in none of them is a standardized difference above {worst:.3f}" in effect.notes[-1]
+        assert answer.balance[name].imputations == 3
     assert answer.matched is not None
     assert answer.matched.sample.imputation == 1
     assert answer.sample.baseline["math_score_std_prior"].isna().sum() > 0

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from homevisit_eval.balance import Balance, assess_balance
+import numpy as np
+
+from homevisit_eval.balance import Balance, assess_balance, pool_balance
 from homevisit_eval.design import (
     MatchingMethod,
     OutcomeModel,
@@ -46,7 +48,7 @@ class Answer:
         None if the question was skipped. Under multiple imputation `matched` is the first
         completed sample, and effects are pooled over all of them.
     balance : mapping from outcome name to `Balance`
-        Judged on the rows where that outcome is observed.
+        Judged on the rows where that outcome is observed; the mean over imputations.
     effects
         One for each outcome of the question.
     sensitivity
@@ -203,13 +205,13 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
                 sensitivity += vary(panel, sample, matched, variation)
             except (SourceError, MatchingError, EstimationError) as error:
                 skipped.append(f"{variation.label}: {error}")
-    balances = {one.outcome.name: _balances(matched, one.outcome.name) for one in effects}
+    balances = {one.outcome.name: _balance(matched, one.outcome.name) for one in effects}
     return Answer(
         question,
         sample,
         matched[0],
-        MappingProxyType({name: over[0] for name, over in balances.items()}),
-        tuple(_with_worst_balance(one, balances[one.outcome.name]) for one in effects),
+        MappingProxyType(balances),
+        tuple(_with_range_of_balance(one, balances[one.outcome.name]) for one in effects),
         tuple(sensitivity),
         tuple(skipped),
     )
@@ -246,18 +248,20 @@ def estimate_pooled(
     return pool_effects(effects) if len(effects) > 1 else effects[0]
 
 
-def _balances(matched: Sequence[MatchedSample], outcome: str) -> tuple[Balance, ...]:
-    return tuple(assess_balance(one, outcome) for one in matched)
+def _balance(matched: Sequence[MatchedSample], outcome: str) -> Balance:
+    """Return the balance of a matched sample, or the mean over those of all imputations."""
+    balances = [assess_balance(one, outcome) for one in matched]
+    return pool_balance(balances) if len(balances) > 1 else balances[0]
 
 
-def _with_worst_balance(effect: Effect, balances: Sequence[Balance]) -> Effect:
-    """Say how unlike the groups are in any imputation: the tables show the first."""
-    if len(balances) < 2:
+def _with_range_of_balance(effect: Effect, balance: Balance) -> Effect:
+    """Say how unlike the groups are in any imputation: the tables show the mean."""
+    if balance.imputations == 1:
         return effect
-    worst = max(balance.worst for balance in balances)
+    sizes = np.abs(balance.everybody[["smd_after_low", "smd_after_high"]].to_numpy())
     note = (
-        f"Balance is shown for the first imputation; in none of the {len(balances)} is a "
-        f"standardized difference above {worst:.3f} after matching."
+        f"Balance is the mean over the {balance.imputations} imputations; in none of them is a "
+        f"standardized difference above {sizes[np.isfinite(sizes)].max():.3f} after matching."
     )
     return replace(effect, notes=(*effect.notes, note))
 

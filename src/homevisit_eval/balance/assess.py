@@ -209,8 +209,8 @@ def assess_frame_balance(
     >>> people = pd.DataFrame({"treat": [1, 0, 0, 1, 0], "age": [30, 31, 50, 44, 45]})
     >>> matches = match_frame(people, treated="treat", covariates=["age"])
     >>> balance = assess_frame_balance(people, matches, treated="treat", covariates=["age"])
-    >>> balance.table.set_index("covariate").loc["age", "mean_comparison_after"]
-    np.float64(38.0)
+    >>> float(balance.table.set_index("covariate").loc["age", "mean_comparison_after"])
+    38.0
     """
     check_index(frame)
     check_columns(frame, [treated], "treated")

@@ -170,7 +170,7 @@ def _match_nearest(
     per_row = np.zeros(len(focal), dtype=np.int64)
     if method.max_ratio:
         ratio = variable_ratio(
-            score if score is not None else np.zeros(len(focal)),
+            _fewest_first(score, focal),
             focal,
             mean=method.ratio,
             least=method.min_ratio,
@@ -197,6 +197,13 @@ def _match_nearest(
     changed = _focal_that_differ(pairs, other, len(focal))
     facts = {"pairs_under_other_tie_rule": changed}
     return _paired(rows, problem, scores, method, pairs=pairs, facts=facts)
+
+
+def _fewest_first(score: FloatArray | None, focal: NDArray[np.bool_]) -> FloatArray:
+    """Return the score, turned so that focal units far from the others have the highest."""
+    if score is None:
+        return np.zeros(len(focal))
+    return score if score[focal].mean() > score[~focal].mean() else -score
 
 
 def _order(

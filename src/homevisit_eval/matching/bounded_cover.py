@@ -97,11 +97,10 @@ def bounded_cover(
         cost = traits.distance(pairs[:, 0], pairs[:, 1]) / scale
         ends = np.searchsorted(treated, pairs[:, 0]), np.searchsorted(others, pairs[:, 1])
         used, lacking, y, z = _solve(ends, cost, (len(treated), len(others)), bounds, missing)
-        new = _called_for(traits, forest, (treated, others), (y * scale, z * scale), scale)
-        grown = np.unique(np.concatenate([pairs, new]), axis=0)
-        if len(grown) == len(pairs):
+        new = _called_for(traits, forest, (treated, others), (y * scale, z * scale), scale, pairs)
+        if not len(new):
             break
-        pairs = grown
+        pairs = np.unique(np.concatenate([pairs, new]), axis=0)
     return BoundedCover(
         treated=pairs[used, 0],
         others=pairs[used, 1],
@@ -174,25 +173,30 @@ def _solve(
     return found.x[:m] > 0.5, found.x[m:], price[: size[0]], price[size[0] :]
 
 
-def _called_for(
+def _called_for(  # noqa: PLR0917
     traits: Traits,
     forest: Forest,
     rows: tuple[Integers, Integers],
     prices: tuple[FloatArray, FloatArray],
     scale: float,
+    pairs: Integers,
 ) -> Integers:
-    """Return pairs that cost less than the prices of their rows, the best for each row."""
+    """Return other pairs that cost less than the prices of their rows, the best for each row."""
     treated, others = rows
     reach = np.zeros(len(traits.stratum))
     reach[others] = prices[1] - TOLERANCE * scale
+    key = np.array([len(reach), 1])
+    listed = pairs @ key
     block = max(1, BLOCK // max(1, len(others)))
     found = [np.zeros((0, 2), dtype=np.int64)]
     for first in range(0, len(treated), block):
         seekers = treated[first : first + block]
         radius = prices[0][first : first + block]
         near = neighbors_within(forest, traits, seekers, radius, reach)
-        place = np.arange(len(near.member)) - np.repeat(near.start[:-1], near.size)
-        best = place < MOST_NEW
-        one = np.repeat(seekers, near.size)
-        found.append(np.column_stack([one[best], near.member[best]]))
+        row = np.repeat(np.arange(len(seekers)), near.size)
+        new = np.column_stack([seekers[row], near.member])
+        unlisted = ~np.isin(new @ key, listed)
+        row, new = row[unlisted], new[unlisted]
+        place = np.arange(len(row)) - np.searchsorted(row, row)
+        found.append(new[place < MOST_NEW])
     return np.concatenate(found)

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homevisit_eval.compilation import compiled
+from homevisit_eval.matching.assignment import Assignment, Lists, Rows
 from homevisit_eval.matching.neighbor_forest import plant
 from homevisit_eval.matching.neighbor_search import nearest_neighbors, neighbors_within
 from homevisit_eval.matching.pair_traits import Traits
-from homevisit_eval.matching.sparse_assignment import Assignment, Lists, Rows, assign
+from homevisit_eval.matching.sparse_assignment import assign
 
 __all__ = ["cheapest_cover", "nearest_allowed", "to_stars"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from homevisit_eval.matching.assignment import Lists
 from homevisit_eval.matching.neighbor_forest import Forest, plant
 from homevisit_eval.matching.neighbor_search import Neighbors, nearest_neighbors
 from homevisit_eval.matching.pair_traits import Traits
-from homevisit_eval.matching.sparse_assignment import Lists
 
 __all__ = ["NearLists"]
 

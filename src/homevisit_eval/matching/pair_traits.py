@@ -43,18 +43,15 @@ class Traits:
     @classmethod
     def of(cls, units: Units) -> Traits:
         """Collect the traits of the units of a matching problem."""
-        n = len(units.focal)
-        parts = [units.coordinates if units.coordinates is not None else units.score]
-        parts += [limit.values for limit in units.limits]
-        columns = [np.reshape(np.asarray(part, dtype=np.float64), (n, -1)) for part in parts]
-        codes = [c for c in (units.apart, units.person) if c is not None]
-        code = [np.reshape(np.asarray(c, dtype=np.int64), (n, -1)) for c in codes]
+        place = units.score if units.coordinates is None else units.coordinates
+        parts = [np.asarray(part, dtype=np.float64) for part in (place,) if part is not None]
+        parts += [np.asarray(limit.values, dtype=np.float64) for limit in units.limits]
+        codes = [np.zeros((len(units.focal), 0), dtype=np.int64)]
+        codes += [np.asarray(c) for c in (units.apart, units.person) if c is not None]
         return cls(
-            place=np.ascontiguousarray(np.hstack(columns)),
+            place=np.ascontiguousarray(np.column_stack(parts)),
             widths=np.array([limit.width for limit in units.limits], dtype=np.float64),
-            code=np.ascontiguousarray(
-                np.hstack(code) if code else np.empty((n, 0)), dtype=np.int64
-            ),
+            code=np.ascontiguousarray(np.column_stack(codes), dtype=np.int64),
             stratum=np.ascontiguousarray(units.stratum, dtype=np.int64),
         )
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homevisit_eval.compilation import compiled
+from homevisit_eval.matching.assignment import Assignment, Lists, Rows
 
-__all__ = ["Assignment", "Lists", "Rows", "assign"]
+__all__ = ["assign"]
 
 Integers = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -22,89 +23,7 @@ Flags = NDArray[np.bool_]
 
 FORESIGHT = 2.0  # lists are widened until they reach so many times farther than needed
 CHUNK = 8  # neighbors looked at before the search goes on elsewhere
-HEAP_SIZE, TREE_ROWS, SEEN_COLUMNS, SHORT_ROWS, END_COLUMN, END_ROW = range(6)
-
-
-class Lists(NamedTuple):
-    """Neighbors of each row's unit, cheapest first.
-
-    Attributes
-    ----------
-    start : array of int, shape (lists + 1,)
-    member : array of int, shape (m,)
-        Numbers of the units on the side of the columns.
-    cost : array of shape (m,)
-        Ascending within a list.
-    radius : array of shape (lists,)
-        Neighbors that are not listed cost at least this; infinite if all are listed.
-    """
-
-    start: Integers
-    member: Integers
-    cost: FloatArray
-    radius: FloatArray
-
-
-class Rows(NamedTuple):
-    """Those who are to be assigned.
-
-    Attributes
-    ----------
-    unit : array of int, shape (rows,)
-        Whose list is the row's; several rows of a unit are its slots.
-    price : array of shape (rows,)
-        The cost of staying without a column; infinite: only if there is no way around it.
-    gives_way : array of bool, shape (rows,)
-        Whether a row with an infinite price may lose its column to another such row.
-    """
-
-    unit: Integers
-    price: FloatArray
-    gives_way: Flags
-
-
-class Assignment(NamedTuple):
-    """An optimal assignment of the rows treated so far, with the prices that prove it.
-
-    Attributes
-    ----------
-    row_dual, col_dual : arrays of shape (rows,), (columns,)
-        Their sum is at most the cost of each pair, and equal to it for pairs made; a free
-        column has 0.
-    col_of_row, row_of_col : arrays of int
-        -1 without.
-    closed : array of int, shape (columns,)
-        1: columns all of which are taken, and whose rows have no neighbor outside of them, so
-        that a further row gets one of them only if another goes without. 2: columns that no
-        further row may have. Else 0.
-    """
-
-    row_dual: FloatArray
-    col_dual: FloatArray
-    col_of_row: Integers
-    row_of_col: Integers
-    closed: Integers
-
-    @classmethod
-    def empty(cls, rows: int, columns: int) -> Assignment:
-        """Return the assignment of nobody to nothing."""
-        return cls(
-            row_dual=np.zeros(rows),
-            col_dual=np.zeros(columns),
-            col_of_row=np.full(rows, -1, dtype=np.int64),
-            row_of_col=np.full(columns, -1, dtype=np.int64),
-            closed=np.zeros(columns, dtype=np.int64),
-        )
-
-    def copied(self) -> Assignment:
-        """Return an assignment that may be changed without changing this one."""
-        return Assignment(
-            self.row_dual.copy(),
-            self.col_dual.copy(),
-            self.col_of_row.copy(),
-            self.row_of_col.copy(),
-            self.closed.copy(),
-        )
+HEAP_SIZE, TREE_ROWS, SEEN_COLUMNS, SHORT_ROWS, END_COLUMN, END_ROW, STOPPED = range(7)
 
 
 class _Search(NamedTuple):
@@ -194,7 +113,7 @@ def _new_search(rows: int, columns: int) -> _Search:
         tree=np.zeros(rows + 1, dtype=np.int64),
         seen=np.zeros(columns, dtype=np.int64),
         short=np.zeros(rows + 1, dtype=np.int64),
-        tally=np.zeros(6, dtype=np.int64),
+        tally=np.zeros(7, dtype=np.int64),
         best=np.zeros(1),
     )
 
@@ -289,9 +208,19 @@ def _scan(  # noqa: PLR0917
 
 @compiled
 def _enter(  # noqa: PLR0917
-    lists: Lists, rows: Rows, a: Assignment, s: _Search, row: int, slots: int, widest: float
+    lists: Lists,
+    rows: Rows,
+    a: Assignment,
+    s: _Search,
+    row: int,
+    short: Flags,
+    slots: int,
+    widest: float,
 ) -> None:
-    """Take a row, whose distance is known, into the tree."""
+    """Take a row, whose distance is known, into the tree; stop at a list known to be short."""
+    if short[rows.unit[row]]:
+        s.tally[STOPPED] = 1
+        return
     s.tree[s.tally[TREE_ROWS]] = row
     s.tally[TREE_ROWS] += 1
     s.at[row] = lists.start[rows.unit[row]]
@@ -304,7 +233,14 @@ def _enter(  # noqa: PLR0917
 
 @compiled
 def _find_path(  # noqa: PLR0917
-    lists: Lists, rows: Rows, a: Assignment, s: _Search, source: int, slots: int, widest: float
+    lists: Lists,
+    rows: Rows,
+    a: Assignment,
+    s: _Search,
+    source: int,
+    short: Flags,
+    slots: int,
+    widest: float,
 ) -> None:
     """Search from a row for the shortest path to a free column or to a row that leaves."""
     columns = len(a.row_of_col)
@@ -313,13 +249,15 @@ def _find_path(  # noqa: PLR0917
     s.best[0] = np.inf
     s.reach[source] = 0.0
     a.row_dual[source] = 0.0
-    _enter(lists, rows, a, s, source, slots, widest)
+    _enter(lists, rows, a, s, source, short, slots, widest)
     while s.tally[HEAP_SIZE] > 0 and s.key[s.heap[0]] < s.best[0]:
         item = _pop(s)
         if item < columns:
             row = a.row_of_col[item]
             s.reach[row] = s.key[item]
-            _enter(lists, rows, a, s, row, slots, widest)
+            _enter(lists, rows, a, s, row, short, slots, widest)
+            if s.tally[STOPPED] == 1:
+                return
         else:
             row = item - columns
             if s.at[row] < lists.start[rows.unit[row] + 1]:
@@ -417,7 +355,11 @@ def _add_rows(  # noqa: PLR0917
     put_off = np.zeros(len(todo), dtype=np.bool_)
     for k in range(len(todo)):
         source = todo[k]
-        _find_path(lists, rows, a, s, source, slots, widest)
+        _find_path(lists, rows, a, s, source, short, slots, widest)
+        put_off[k] = s.tally[STOPPED] == 1
+        if put_off[k]:
+            _forget(a, s)
+            continue
         for i in range(s.tally[SHORT_ROWS]):
             row = s.short[i]
             unit = rows.unit[row]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from homevisit_eval.matching.assignment import Assignment, Rows
 from homevisit_eval.matching.near_lists import NearLists
 from homevisit_eval.matching.pair_traits import Traits
-from homevisit_eval.matching.sparse_assignment import Assignment, Rows, assign
+from homevisit_eval.matching.sparse_assignment import assign
 
 __all__ = ["sparse_pairs"]
 

@@ -139,8 +139,8 @@ def missing_notes(rule: MissingCovariates, missing: Sequence[MissingCount]) -> t
             return (
                 f"Missing covariates were drawn {rule.imputations} times, from the other "
                 "covariates and from who was visited, not from any outcome; each completed sample "
-                "was matched and estimated by itself and the estimates were pooled. Counts, "
-                "matching and balance are those of the first.",
+                "was matched and estimated by itself and the estimates were pooled. Balance is the "
+                "mean over them; counts and the specification of matching are those of the first.",
                 f"Drawn were: {of}.",
             )
         case _:
