@@ -94,8 +94,9 @@ def how_made_section(certificate: Certificate) -> str:
 def _other_targets(certificate: Certificate) -> str:
     """Return what (b) is for designs that are not for the effect on the visited, if there are."""
     design = certificate.design
-    methods = [one.matching for one in (*primary_questions(design), *design.sensitivity)]
-    targets = {target_of(one) for one in (design.matching, *methods) if one is not None}
+    asked = [one.matching for one in primary_questions(design)]
+    varied = [one.matching for one in design.sensitivity]
+    targets = {target_of(one) for one in (design.matching, *asked, *varied) if one is not None}
     others = [WHOSE_EFFECT[target] for target in sorted(targets - {"ATT"})]
     if not others:
         return ""
