@@ -31,6 +31,7 @@ from homevisit_eval.design.method_facts import (
     comparison_made,
     keeps_columns_exact,
     makes_matched_sets,
+    target_of,
 )
 from homevisit_eval.errors import DesignError
 
@@ -78,6 +79,14 @@ def test_every_method_is_listed_here():
 def test_facts_of_a_method(method):
     found = makes_matched_sets(method), keeps_columns_exact(method), comparison_made(method)
     assert found == FACTS[method]
+
+
+@EVERY
+def test_whose_effect_a_method_is_for(method):
+    fixed = {OverlapWeights: "ATO", NoMatching: "ATT"}
+    assert target_of(method) == fixed.get(type(method), "ATT")
+    if type(method) not in fixed:
+        assert target_of(replace(method, estimand="ATC")) == "ATC"
 
 
 def refusal(**changes: object) -> str:

@@ -9,13 +9,12 @@ import pandas as pd
 import pytest
 
 import fabricated
-from homevisit_eval.design import Measurement, NearestNeighbor, NoMatching
+from homevisit_eval.design import Measurement, NoMatching
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.matching import band
 from homevisit_eval.report import tables
 from homevisit_eval.report.method_tables import read_aloud
 from homevisit_eval.report.wording import limitations
-from homevisit_eval.report.words import impact_sentence, reader_words, verdict
+from homevisit_eval.report.words import impact_sentence, verdict
 
 LINES = ("remaining", "excluded", "not observed", "observed")
 
@@ -453,23 +452,6 @@ def test_the_flow_shows_mean_days_enrolled_unless_few() -> None:
     assert note in tables.sample_flow(fabricated.matched_sample()).notes
     few = tables.sample_flow(fabricated.matched_sample(per_cell=2)).notes
     assert not any("Mean days" in one for one in few)
-
-
-def test_reasons_of_matching_are_in_words_for_readers() -> None:
-    reasons = [band.NO_COUNTERPART_IN_BAND, band.PREDICTED]
-    for exact in ((), ("grade",)):
-        for caliper in (0.2, "none"):
-            method = NearestNeighbor(exact=exact, caliper=caliper)  # type: ignore[arg-type]
-            reasons += band._reason_texts(method).values()
-    words = [reader_words(reason, fabricated.DESIGN) for reason in dict.fromkeys(reasons)]
-    assert "all comparison students within the caliper already matched" in words
-    assert "no comparison student within the caliper" in words
-    assert len(set(words)) == len(words)
-    for text in words:
-        for jargon in ("unit", "treat", "stratum", "used up", "in the band"):
-            assert jargon not in text
-    same = reader_words("no comparison unit has the same race_ethnicity", fabricated.DESIGN)
-    assert same == "no comparison student has the same race or ethnicity"
 
 
 def test_students_without_a_counterpart_give_no_small_count_away() -> None:

@@ -21,9 +21,17 @@ from homevisit_eval.design.weighting_methods import (
     OverlapWeights,
 )
 
-__all__ = ["Comparison", "comparison_made", "keeps_columns_exact", "makes_matched_sets"]
+__all__ = [
+    "Comparison",
+    "Target",
+    "comparison_made",
+    "keeps_columns_exact",
+    "makes_matched_sets",
+    "target_of",
+]
 
 Comparison = Literal["matched", "weighted", "unmatched"]
+Target = Literal["ATT", "ATC", "ATE", "ATO"]
 
 
 def makes_matched_sets(method: MatchingMethod) -> bool:
@@ -73,5 +81,22 @@ def comparison_made(method: MatchingMethod) -> Comparison:
             return "weighted"
         case NoMatching():
             return "unmatched"
+        case _:
+            assert_never(method)
+
+
+def target_of(method: MatchingMethod) -> Target:
+    """Return whose average effect a method is for."""
+    match method:
+        case NearestNeighbor() | OptimalPairs() | FullMatching():
+            return method.estimand
+        case CoarsenedExactMatching() | ExactMatching() | Subclassification():
+            return method.estimand
+        case CardinalityMatching() | InverseProbability() | EntropyBalancing():
+            return method.estimand
+        case OverlapWeights():
+            return "ATO"
+        case NoMatching():
+            return "ATT"
         case _:
             assert_never(method)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+
+from homevisit_eval.design.method_facts import Target
 
 __all__ = ["EFFECT_ON", "GROUPS", "Target"]
-
-Target = Literal["ATT", "ATC", "ATE", "ATO"]
 
 GROUPS: Mapping[Target, tuple[str, ...]] = {
     "ATT": ("visited",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from homevisit_eval.certificate.designs import primary_questions
 from homevisit_eval.certificate.expected import expectation_of
 from homevisit_eval.certificate.verdicts import (
     FEWEST_REPLICATIONS,
@@ -14,9 +15,12 @@ from homevisit_eval.certificate.verdicts import (
     NOMINAL_REJECTION,
 )
 from homevisit_eval.design import design_checksum
+from homevisit_eval.design.method_facts import target_of
 from homevisit_eval.report.certificate_words import MODE_WORDS, modes_of
-from homevisit_eval.report.method_tables import read_aloud
+from homevisit_eval.report.estimand_words import WHOSE_EFFECT
+from homevisit_eval.report.method_words import read_aloud
 from homevisit_eval.report.page import paragraph, section, table_html
+from homevisit_eval.sample.labels import listed
 from homevisit_eval.synthetic.district_file import district_text
 from homevisit_eval.table import Table
 
@@ -70,7 +74,7 @@ def how_made_section(certificate: Certificate) -> str:
             "with and without the visit, given all that was fixed before. (a) is its mean over "
             "all visited candidates (eligible, with a complete baseline) whose outcome is "
             "observed, (b) its mean over those whom the design kept, with its weights, (c) the "
-            "mean of (a) over replications."
+            f"mean of (a) over replications.{_other_targets(certificate)}"
         ),
         "<h3>Rules of the verdicts</h3>",
         _rules(),
@@ -84,6 +88,21 @@ def how_made_section(certificate: Certificate) -> str:
         f"<p>Seed {certificate.seed}; design with SHA-256 "
         f'<span class="mono">{escape(design_checksum(certificate.design))}</span>. The file '
         "manifest.json says what a replication costs.</p>",
+    )
+
+
+def _other_targets(certificate: Certificate) -> str:
+    """Return what (b) is for designs that are not for the effect on the visited, if there are."""
+    design = certificate.design
+    asked = [one.matching for one in primary_questions(design)]
+    varied = [one.matching for one in design.sensitivity]
+    targets = {target_of(one) for one in (design.matching, *asked, *varied) if one is not None}
+    others = [WHOSE_EFFECT[target] for target in sorted(targets - {"ATT"})]
+    if not others:
+        return ""
+    return (
+        f" For a design that is for {listed(others)}, (b) is that effect; (a) and (c) remain "
+        "effects on the visited, so what is compared with them says nothing of such a design."
     )
 
 

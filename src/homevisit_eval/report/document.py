@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from homevisit_eval.design import design_checksum
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report import figures, tables
+from homevisit_eval.report.estimand_words import MAKING, groups_made_alike
 from homevisit_eval.report.findings import findings_section, summary_text
 from homevisit_eval.report.page import ReportFigure, whole_page
 from homevisit_eval.report.sections import (
@@ -223,7 +224,8 @@ def _parts(answer: Answer, number: int) -> AnswerParts:
 
 
 def _and_after(matched: MatchedSample) -> str:
-    return "and after matching" if matched.matches.estimand.by_matching else "the visit"
+    made = groups_made_alike(matched.matches)
+    return "the visit" if made == "unmatched" else f"and after {MAKING[made]}"
 
 
 def _drawn(name: str, title: str, figure: Figure, alt: str, synthetic: bool) -> ReportFigure:

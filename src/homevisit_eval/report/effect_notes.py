@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from homevisit_eval.report.words import CLUSTER_WORDS
+from homevisit_eval.report.estimand_words import groups_made_alike
+from homevisit_eval.report.words import cluster_words
 from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ def effect_notes(effect: Effect) -> tuple[str, ...]:
 
     A count of few students loses the total beside it, from which another table could reveal it.
     """
-    one, several = CLUSTER_WORDS.get(effect.cluster, (effect.cluster, effect.cluster))
+    one, several = cluster_words(effect)
     notes = []
     for note in effect.notes:
         text = re.sub(r"<(\d+) of [\d,]+", r"fewer than \1", note)
         text = text.replace(f"one cluster ({effect.cluster})", f"one {one}")
         text = text.replace(f"clusters ({effect.cluster})", several)
-        if not effect.estimand.by_matching:
+        if groups_made_alike(effect) != "matched":
             text = text.replace("matched visited", "visited")
         notes.append(text)
     return tuple(notes)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from homevisit_eval.report.estimand_words import WHOSE, groups_made_alike
 from homevisit_eval.report.page import ReportFigure, figure_html, paragraph, section, table_html
 from homevisit_eval.report.words import (
     Verdict,
@@ -97,11 +98,17 @@ def _lead(effects: Sequence[Effect], hidden: Sequence[bool]) -> str:
     good, bad, unclear, flagged = (
         [one for one in seen if verdict(one) == key] for key in VERDICT_WORDS
     )
-    similar = "similar " if all(one.estimand.by_matching for one in effects) else ""
+    made = {groups_made_alike(one) for one in effects}
+    similar = "similar " if made == {"matched"} else ""
+    weighted = ", weighted so that the groups are similar" if made == {"weighted"} else ""
     sentences = [
         f"Visited students are compared with {similar}students who were not visited before that "
-        "school year."
+        f"school year{weighted}."
     ]
+    targets = dict.fromkeys(one.estimand.target for one in effects)
+    if any(target != "ATT" for target in targets):
+        whose = listed([WHOSE[target] for target in targets])
+        sentences.append(f"What is estimated is the difference that a visit makes for {whose}.")
     if good:
         sentences.append(f"The visited did clearly better in {_named(good)}.")
     if bad:

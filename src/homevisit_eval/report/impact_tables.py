@@ -10,7 +10,14 @@ import pandas as pd
 from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import NOTES_BETWEEN, effect_notes, with_effect_notes
-from homevisit_eval.report.words import CLUSTER_WORDS, impact_sentence, outcome_unit, verdict
+from homevisit_eval.report.estimand_words import interacted_label, stand_for, targets_note
+from homevisit_eval.report.words import (
+    cluster_words,
+    comparison_students,
+    impact_sentence,
+    outcome_unit,
+    verdict,
+)
 from homevisit_eval.table import Kind, Table
 
 if TYPE_CHECKING:
@@ -73,7 +80,6 @@ LABELS: Mapping[str, str] = {
     "sd_visited": "Visited",
     "sd_comparison": "Comparison",
     "estimate": "Difference",
-    "estimate_interacted": "ATT by interacted regression",
     "std_error": "Standard error",
     "ci_low": "from",
     "ci_high": "to",
@@ -172,8 +178,9 @@ def impacts(effects: Sequence[Effect], name: str = "T1") -> Table:
             ("Student-years", ("n_visited", "n_comparison")),
         ),
         notes=(
-            "Visited: mean of the visited students. Comparison: that mean less the difference, "
-            "which is what the model expects of the same students without a visit.",
+            f"Visited: mean of the visited students{stand_for(effects)}. Comparison: that mean "
+            "less the difference, which is what the model expects of the same students without a "
+            "visit.",
             "pp: percentage points. Effect size: standard deviations (Hedges' g; Cox index for "
             "outcomes that are yes or no). p, adjusted: Benjamini-Hochberg over the outcomes of "
             "one domain and role.",
@@ -197,6 +204,7 @@ def full_estimates(effects: Sequence[Effect], name: str = "B1") -> Table:
         name=name,
         title="Full impact estimates",
         section="question",
+        labels=interacted_label(effects),
         csv_only=(
             "unit",
             "role",
@@ -274,18 +282,18 @@ def sensitivity_grid(
         notes=(
             "Sensitivity rows belong to no family of adjusted p values; p is unadjusted in "
             "every row.",
-            "ATT: the average effect on the visited students.",
+            targets_note(rows),
             "Notes of the main analysis stand below table B1; those of other rows follow where "
             "they differ.",
         ),
-        labels={"clusters": "Clusters (G)"},
+        labels={"clusters": "Clusters (G)", **interacted_label(rows)},
         said=frozenset(note for main in effects for note in effect_notes(main)),
     )
 
 
 def _title(effects: Sequence[Effect]) -> str:
-    matched = all(effect.estimand.by_matching for effect in effects)
-    return f"Visited students and {'matched ' if matched else ''}comparison students"
+    called = {comparison_students(effect) for effect in effects}
+    return f"Visited students and {called.pop() if len(called) == 1 else 'comparison students'}"
 
 
 def _same_outcome(main: Effect, other: Effect) -> bool:
@@ -379,7 +387,7 @@ def _distinct_notes(effects: Sequence[Effect]) -> tuple[str, ...]:
 def _convention_notes(effects: Sequence[Effect]) -> tuple[str, ...]:
     notes = []
     for effect in effects:
-        cluster = CLUSTER_WORDS.get(effect.cluster, (effect.cluster,))[0]
+        cluster = cluster_words(effect)[0]
         notes.append(
             f"Standard errors: {effect.covariance}, clustered by {cluster}; degrees of freedom: "
             f"{effect.df_convention}. Whose effect: {effect.estimand}."

@@ -14,7 +14,8 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.design.study import PartialDay
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, suppress_small_counts
-from homevisit_eval.report.method_words import LINK_WORDS, WHOSE_EFFECT, read_aloud
+from homevisit_eval.report.estimand_words import WHOSE_EFFECT
+from homevisit_eval.report.method_words import LINK_WORDS, read_aloud
 from homevisit_eval.report.missing_table import missing_rule_aloud
 from homevisit_eval.report.words import in_sentence, outcome_unit, reader_words
 from homevisit_eval.sample.labels import listed, school_years_text

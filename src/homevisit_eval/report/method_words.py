@@ -1,9 +1,9 @@
-"""Matching methods read aloud, and whose effect an estimand is, in words for readers."""
+"""Matching methods read aloud, in words for readers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from homevisit_eval.design import (
     CardinalityMatching,
@@ -20,31 +20,9 @@ from homevisit_eval.design import (
     Subclassification,
 )
 from homevisit_eval.design.matching_options import Score
-from homevisit_eval.design.method_facts import Comparison, comparison_made
 from homevisit_eval.sample.labels import listed
 
-if TYPE_CHECKING:
-    from homevisit_eval.effects import Effect
-    from homevisit_eval.effects.whose import Target
-    from homevisit_eval.matching import Matches
-
-__all__ = ["WHOSE", "WHOSE_EFFECT", "groups_made_alike", "read_aloud"]
-
-WHOSE_EFFECT: Mapping[Target, str] = {
-    "ATT": "the average effect on the visited",
-    "ATC": "the average effect that a visit would have on the comparison students",
-    "ATE": "the average effect on all students who could be compared",
-    "ATO": "the average effect on students with a fair chance to be in either group",
-}
-"""An estimand in words."""
-
-WHOSE: Mapping[Target, str] = {
-    "ATT": "the visited students",
-    "ATC": "the comparison students",
-    "ATE": "all students",
-    "ATO": "the students with a fair chance to be in either group",
-}
-"""Whom an estimand is about."""
+__all__ = ["LINK_WORDS", "read_aloud"]
 
 COLUMN_WORDS: Mapping[str, str] = {
     "school_year": "school year",
@@ -90,11 +68,6 @@ ALIKE: Mapping[str, str] = {
     "ATE": "both groups are weighted so that each {part} counts as it does among all students",
 }
 PairMethod = NearestNeighbor | OptimalPairs | FullMatching
-
-
-def groups_made_alike(result: Effect | Matches) -> Comparison:
-    """Return how the groups behind an effect, or in matches, were made alike."""
-    return comparison_made(result.method) if result.estimand.by_matching else "unmatched"
 
 
 def read_aloud(method: MatchingMethod) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,11 +10,13 @@ import pandas as pd
 
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, suppress_small_counts
 from homevisit_eval.effect_sizes import weighted_mean
+from homevisit_eval.report.estimand_words import groups_made_alike
 from homevisit_eval.report.words import reader_words
 from homevisit_eval.sample.labels import grades_text, school_year_text
 from homevisit_eval.table import Kind, Sum, Table, format_value
 
 if TYPE_CHECKING:
+    from homevisit_eval.design.method_facts import Comparison
     from homevisit_eval.effects import Effect
     from homevisit_eval.matching import MatchedSample
 
@@ -23,6 +25,22 @@ __all__ = ["FLOW_GROUPS", "sample_counts", "sample_flow"]
 FLOW_GROUPS = ("visited", "comparison", "neither")
 ALL_YEARS = "All years"
 ALL_GRADES = "All grades"
+
+WITHOUT: Mapping[Comparison, str] = {
+    "matched": "Without a match",
+    "weighted": "Without a weight",
+    "unmatched": "Not used",
+}
+NOT_CHOSEN: Mapping[Comparison, str] = {
+    "matched": "Not chosen as a match",
+    "weighted": "Without a weight, of those who are weighted to resemble the others",
+    "unmatched": "Not used",
+}
+KEPT: Mapping[Comparison, str] = {
+    "matched": "Matched",
+    "weighted": "Weighted",
+    "unmatched": "Used",
+}
 
 Line = Literal["remaining", "excluded", "not observed", "observed"]
 
@@ -177,26 +195,41 @@ def _candidate_lines(matched: MatchedSample) -> list[FlowLine]:
 
 def _matching_lines(matched: MatchedSample) -> list[FlowLine]:
     sample = matched.sample
-    lost_visited, lost_comparison = (
+    lost = (
         sample.n_visited - matched.n_visited,
         sample.n_comparison - matched.n_comparison,
     )
-    if not lost_visited and not lost_comparison:
+    if not any(lost):
         return []
+    made = groups_made_alike(matched.matches)
     lines = [
         FlowLine(
             "excluded",
             "without_match",
-            f"– Without a match: {reader_words(str(reason), sample.design)}",
-            int(count),
-            0,
+            f"– {WITHOUT[made]}: {reader_words(reason, sample.design)}",
+            *counts,
         )
-        for reason, count in matched.matches.unmatched["reason"].value_counts().sort_index().items()
+        for reason, counts in _reasons(matched)
     ]
+    left = [
+        count - sum(getattr(one, group) for one in lines)
+        for count, group in zip(lost, ("visited", "comparison"), strict=True)
+    ]
+    lines.append(FlowLine("excluded", "not_chosen", f"– {NOT_CHOSEN[made]}", *left))
     return [
         *lines,
-        FlowLine("excluded", "not_chosen", "– Not chosen as a match", 0, lost_comparison),
-        FlowLine("remaining", "matched", "Matched", matched.n_visited, matched.n_comparison),
+        FlowLine("remaining", "matched", KEPT[made], matched.n_visited, matched.n_comparison),
+    ]
+
+
+def _reasons(matched: MatchedSample) -> list[tuple[str, tuple[int, int]]]:
+    """Return why those whom the estimand is about are not used, with counts of both groups."""
+    unmatched = matched.matches.unmatched
+    visited = matched.sample.baseline["visited"].reindex(unmatched["row"]).to_numpy() == 1
+    return [
+        (str(reason), (int((here & visited).sum()), int((here & ~visited).sum())))
+        for reason in sorted(unmatched["reason"].unique())
+        for here in [unmatched["reason"].to_numpy() == reason]
     ]
 
 

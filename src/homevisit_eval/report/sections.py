@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from homevisit_eval.disclosure import hidden_cells
 from homevisit_eval.effect_sizes import ADJUSTABLE_UP_TO, SATISFIED_UP_TO
-from homevisit_eval.report.method_tables import read_aloud
+from homevisit_eval.report.estimand_words import MAKING, WHOSE, groups_made_alike
+from homevisit_eval.report.method_words import read_aloud
 from homevisit_eval.report.page import (
     ReportFigure,
     figure_html,
@@ -25,6 +26,7 @@ from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
     from homevisit_eval.design import StudyDesign
+    from homevisit_eval.design.method_facts import Comparison
     from homevisit_eval.effects import Effect
     from homevisit_eval.evaluation import Answer
 
@@ -109,10 +111,11 @@ def comparison_section(parts: Sequence[AnswerParts]) -> str:
     first, *others = parts
     matched = first.answer.matched
     assert matched is not None
+    target = matched.matches.estimand.target
     whom = (
-        "the visited students who were matched"
-        if matched.matches.estimand.by_matching
-        else of_sample(matched.sample.design)
+        f"{WHOSE[target]} who were matched"
+        if groups_made_alike(matched.matches) == "matched"
+        else of_sample(matched.sample.design, target)
     )
     return section(
         "comparison",
@@ -161,13 +164,18 @@ def baseline_section(parts: Sequence[AnswerParts]) -> str:
 
 
 def _marks(parts: AnswerParts) -> str:
-    matched = parts.answer.matched
-    if matched is not None and not matched.matches.estimand.by_matching:
+    made = _made_alike(parts)
+    if made == "unmatched":
         return "Nobody was matched, so the open and the filled mark stand at the same place."
     return (
         "The open mark is the difference between all candidates, the filled mark the difference "
-        "after matching."
+        f"after {MAKING[made]}."
     )
+
+
+def _made_alike(parts: AnswerParts) -> Comparison:
+    matched = parts.answer.matched
+    return "matched" if matched is None else groups_made_alike(matched.matches)
 
 
 def full_results_section(estimates: Table, grid: Table | None, formulas: Mapping[str, str]) -> str:
@@ -269,7 +277,8 @@ def _flow_sentence(parts: AnswerParts) -> str:
         f"{enrolled[1]} without one, {candidates[0]} and {candidates[1]} could be compared."
     )
     if matched := lines.get("matched"):
-        text += f" Matching kept {matched[0]} visited and {matched[1]} comparison student-years."
+        making = MAKING[_made_alike(parts)].capitalize()
+        text += f" {making} kept {matched[0]} visited and {matched[1]} comparison student-years."
     return text
 
 
@@ -310,5 +319,5 @@ def _equivalence_tables(parts: AnswerParts) -> list[str]:
             folded(f"Baseline equivalence: {label}", table_html(table))
             for label, table in parts.equivalence.items()
         ),
-        folded("Balance before and after matching", table_html(parts.balance)),
+        folded(f"Balance before and after {MAKING[_made_alike(parts)]}", table_html(parts.balance)),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, assert_never
 
 from homevisit_eval.design import (
@@ -11,8 +11,11 @@ from homevisit_eval.design import (
     MultipleImputation,
     StudyDesign,
 )
+from homevisit_eval.design.method_facts import Comparison
 from homevisit_eval.effects.estimate import FEW_DF
-from homevisit_eval.report.words import CLUSTER_WORDS
+from homevisit_eval.effects.whose import Target
+from homevisit_eval.report.estimand_words import WHOSE, groups_made_alike
+from homevisit_eval.report.words import cluster_words
 
 if TYPE_CHECKING:
     from homevisit_eval.effects import Effect
@@ -34,8 +37,20 @@ NOT_RANDOMIZED = (
 )
 OF_THE_MATCHED = (
     "It speaks of the students who were matched.",
-    "Visited students for whom no similar student was found are left out. For them, and for "
-    "students of other districts or years, the difference may be another one.",
+    "{whom} was found are left out. For them, and for students of other districts or years, the "
+    "difference may be another one.",
+)
+LEFT_OUT: Mapping[Target, str] = {
+    "ATT": "Visited students for whom no similar student",
+    "ATC": "Comparison students for whom no similar visited student",
+    "ATE": "Students for whom no similar student of the other group",
+    "ATO": "Students for whom no similar student of the other group",
+}
+BY_WEIGHTS = (
+    "It rests on weights.",
+    "No student was matched. Where few students of a group are like those of the other, these "
+    "few count for many. It speaks of {whom}; for students of other districts or years the "
+    "difference may be another one.",
 )
 BY_REGRESSION = (
     "It rests on the regression alone.",
@@ -59,11 +74,11 @@ UNCLEAR = (
 )
 
 
-def of_sample(design: StudyDesign) -> str:
-    """Return who the visited students of a sample are that nobody was matched in."""
+def of_sample(design: StudyDesign, target: Target = "ATT") -> str:
+    """Return whom the result of a sample is about that nobody was matched in."""
     if isinstance(design.missing_covariates, CompleteCases):
-        return "the visited students with a complete baseline"
-    return "the visited students who could be compared"
+        return f"{WHOSE[target]} with a complete baseline"
+    return f"{WHOSE[target]} who could be compared"
 
 
 def limitations(effects: Sequence[Effect], design: StudyDesign) -> list[Item]:
@@ -76,13 +91,17 @@ def limitations(effects: Sequence[Effect], design: StudyDesign) -> list[Item]:
     design
         Its eligibility says which outcomes are missing.
     """
-    matched = {effect.estimand.by_matching for effect in effects}
+    ways = dict.fromkeys((groups_made_alike(one), one.estimand.target) for one in effects)
     return [
         NOT_RANDOMIZED,
-        *([OF_THE_MATCHED] if True in matched else []),
-        *([_by_regression(design)] if False in matched else []),
+        *(_of_whom(made, target, design) for made, target in sorted(ways)),
         *_of_missing(design),
-        *(_independence(cluster) for cluster in dict.fromkeys(one.cluster for one in effects)),
+        *(
+            _independence(cluster, several)
+            for cluster, several in dict.fromkeys(
+                (one.cluster, cluster_words(one)[1]) for one in effects
+            )
+        ),
         UNCLEAR,
         (
             "Some students were there for a part of the year.",
@@ -96,9 +115,20 @@ def limitations(effects: Sequence[Effect], design: StudyDesign) -> list[Item]:
     ]
 
 
-def _by_regression(design: StudyDesign) -> Item:
-    head, text = BY_REGRESSION
-    return head, text.format(whom=of_sample(design).removeprefix("the "))
+def _of_whom(made: Comparison, target: Target, design: StudyDesign) -> Item:
+    """Return whom the results are about, and what they rest on."""
+    match made:
+        case "matched":
+            head, text = OF_THE_MATCHED
+            return head, text.format(whom=LEFT_OUT[target])
+        case "weighted":
+            head, text = BY_WEIGHTS
+            return head, text.format(whom=of_sample(design, target))
+        case "unmatched":
+            head, text = BY_REGRESSION
+            return head, text.format(whom=of_sample(design).removeprefix("the "))
+        case _:
+            assert_never(made)
 
 
 def _of_missing(design: StudyDesign) -> list[Item]:
@@ -118,8 +148,7 @@ def _nothing_imputed(design: StudyDesign) -> str:
     return "Nothing is imputed" if complete else "No outcome is imputed"
 
 
-def _independence(cluster: str) -> Item:
-    several = CLUSTER_WORDS.get(cluster, (cluster, cluster))[1]
+def _independence(cluster: str, several: str) -> Item:
     few = (
         f"With few {several} they rest on few degrees of freedom (table B1: df), and below "
         f"{FEW_DF:g} they are not to be relied on."
@@ -171,7 +200,9 @@ GLOSSARY = (
     (
         "Matched, propensity score",
         "The propensity score is the chance of being visited, judged from what was known before. "
-        "A visited student is matched to a student with a similar chance who was not visited.",
+        "A visited student is matched to a student with a similar chance who was not visited. "
+        "Where students are weighted instead, some count for more than one and others for less, "
+        "so that the groups are alike.",
     ),
     (
         "Baseline equivalence",

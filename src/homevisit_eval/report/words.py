@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from homevisit_eval.design import Outcome, StudyDesign
 from homevisit_eval.effects.estimate import FEW_DF
+from homevisit_eval.report.estimand_words import groups_made_alike, makes_pairs
 from homevisit_eval.sample.missing import INDICATOR_SUFFIX
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS, format_value
 
@@ -19,6 +20,7 @@ __all__ = [
     "CLUSTER_WORDS",
     "Verdict",
     "adjusted_p",
+    "cluster_words",
     "comparison_students",
     "impact_sentence",
     "in_sentence",
@@ -42,8 +44,12 @@ CLUSTER_WORDS: Mapping[str, tuple[str, str]] = {
 
 PROPER_NAMES = ("English",)
 READER_WORDS = (
-    (r"^comparison units(.*) used up$", r"all comparison students\1 already matched"),
-    (r"in the exact stratum|of the stratum", "who share what must be equal"),
+    (r"^(comparison|treated) units(.*) used up$", r"all \1 students\2 already matched"),
+    (r"in the (exact )?stratum|of the stratum", "among those who share what must be equal"),
+    (r"in the subclass", "of the same subclass"),
+    (r"that it may be matched with", "whom they may be matched with"),
+    (r"that differs in", "who differs in"),
+    (r"but rows of the same one", "except the same student at another time"),
     (r"is like it: its covariates predict treatment", "is like them: their covariates predict it"),
     (r"predict the group of", "predict who was visited of"),
     (r"in the band\b", "in these grades"),
@@ -91,14 +97,22 @@ def adjusted_p(effect: Effect) -> float:
 
 def comparison_students(effect: Effect) -> str:
     """Return what the comparison group of an effect is called."""
-    return f"{'matched ' if effect.estimand.by_matching else ''}comparison students"
+    made = groups_made_alike(effect)
+    return "comparison students" if made == "unmatched" else f"{made} comparison students"
+
+
+def cluster_words(effect: Effect) -> tuple[str, str]:
+    """Return what a cluster of an effect is called, one and several."""
+    if effect.cluster == "matched_set" and not makes_pairs(effect.method):
+        return "matched set", "matched sets"
+    return CLUSTER_WORDS.get(effect.cluster, (effect.cluster, effect.cluster))
 
 
 def reservation(effect: Effect) -> str:
     """Return why an effect is not to be relied on, as a clause; empty if it may be."""
     if effect.df < FEW_DF:
         return f"it rests on only {effect.df:.1f} degrees of freedom"
-    one = CLUSTER_WORDS.get(effect.cluster, (effect.cluster,))[0]
+    one = cluster_words(effect)[0]
     groups = (("visited", effect.clusters_visited), ("comparison", effect.clusters_comparison))
     alone = [name for name, count in groups if count == 1]
     return f"all {alone[0]} students are of one {one}" if alone else ""
