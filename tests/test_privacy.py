@@ -96,8 +96,8 @@ def test_logs_and_errors_on_few_students_show_no_small_count(
     frame = pd.DataFrame({"visited": [1] * 7 + [0] * 60, "age": random.normal(8, 1, 67)})
     with caplog.at_level("INFO", logger="homevisit_eval"):
         hv.match_frame(frame, treated="visited", covariates=["age"])
-    assert "pairs" in caplog.text
-    assert not re.search(r"\b[1-9] pairs", caplog.text)
+    assert "nearest_neighbor of 67 rows" in caplog.text
+    assert not re.search(r"\b[1-9] (pairs|rows)", caplog.text)
     with pytest.raises(hv.EstimationError, match="too few rows") as caught:
         fit_least_squares(random.normal(size=6), random.normal(size=(6, 8)))
     assert "6" not in str(caught.value)

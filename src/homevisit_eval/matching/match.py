@@ -300,7 +300,7 @@ def _match(run: _Run) -> Matches:
         )
         result = match_band(rows, run.method, person_uses)
         placed.append(Placed(rows, at, result))
-        logger.info("matched %s rows", shown_count(len(rows)))
+        logger.info("%s%s of %s rows", rows.where, run.method.method, shown_count(len(rows)))
     matches = assemble(
         run.frame,
         run.treated,
