@@ -190,6 +190,51 @@ def test_without_clusters_each_row_is_its_own():
         np.testing.assert_allclose(fit.std_errors, expected, rtol=RELATIVE)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["none", "crossing cells", "two factors"])
+def test_hc3_divides_residuals_by_one_less_the_leverage(kind, weighted):
+    """Written out: M sum of (w e / (1 - h))^2 x x' M, with h = w x'Mx and M = (X'WX)^(-1)."""
+    y, X, w, clusters, cells = example(21)
+    w = w if weighted else np.ones(len(y))
+    factors = absorbed(kind, clusters, cells)
+    full = independent_columns(np.hstack([*[dummies(codes) for codes in factors], X]))
+    M = np.linalg.inv(full.T @ (w[:, None] * full))
+    residuals = y - full @ M @ full.T @ (w * y)
+    leverage = w * np.einsum("ij,jk,ik->i", full, M, full)
+    scores = full * (w * residuals / (1 - leverage))[:, None]
+    expected = (M @ scores.T @ scores @ M)[-3:, -3:]
+    fit = fit_least_squares(y, X, weights=w, absorb=factors, covariance="HC3")
+    np.testing.assert_allclose(fit.covariance, expected, rtol=RELATIVE, atol=1e-15)
+    assert set(fit.df) == {len(y) - full.shape[1]}
+    assert fit.df_convention == "n - K"
+
+
+def test_with_weights_hc0_and_hc3_are_those_of_statsmodels_and_cr2_is_not_its_hc2():
+    """HC0 and HC3 need no working model. CR2 is unbiased where errors have one variance; HC2 of
+    statsmodels takes weights for inverse variances, with which both agree if all are 1."""
+    import statsmodels.api as sm
+
+    y, X, w, _, _ = example(22)
+    X = np.column_stack([np.ones(len(y)), X])
+    theirs = {
+        kind: sm.WLS(y, X, weights=w).fit(cov_type=kind).bse for kind in ("HC0", "HC2", "HC3")
+    }
+    for ours, kind in (("CR0", "HC0"), ("HC3", "HC3")):
+        fit = fit_least_squares(y, X, weights=w, covariance=ours)
+        np.testing.assert_allclose(fit.std_errors, theirs[kind], rtol=RELATIVE)
+    reduced = fit_least_squares(y, X, weights=w, covariance="CR2")
+    assert (np.abs(reduced.std_errors / theirs["HC2"] - 1) > 1e-4).any()
+
+
+def test_hc3_is_for_independent_rows_that_do_not_determine_a_parameter():
+    y, X, _, clusters, _ = example(23)
+    with pytest.raises(EstimationError, match="HC3 is for independent rows; with clusters choose"):
+        fit_least_squares(y, X, clusters=clusters, covariance="HC3")
+    alone = np.column_stack([X, np.arange(len(y)) == 3])
+    with pytest.raises(EstimationError, match="1 rows determine a parameter alone"):
+        fit_least_squares(y, alone, covariance="HC3")
+
+
 def test_weights_matter_and_their_scale_does_not():
     y, X, w, clusters, cells = example(8)
     arguments = {"absorb": [cells], "clusters": clusters}
