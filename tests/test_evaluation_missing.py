@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,7 @@ def test_the_report_shows_the_rule_and_what_was_missing(answer, panel, study):
     assert "A6" in {table.name for table in report.tables}
     for words in ("Missing covariates were drawn, and not from outcomes.", "drawn 3 times"):
         assert words in report.html
+    assert not re.search(r"SYN\d{5}", report.html)
 
 
 def test_complete_cases_give_the_numbers_of_a_design_without_the_table(panel, study):

@@ -302,17 +302,29 @@ class TestGroups:
 
 
 class TestPredictors:
-    def test_few_rows_bear_few_predictors_and_keep_the_treatment(self):
+    def test_few_rows_bear_few_predictors(self):
         """30 known rows and 40 predictors: a full regression would fit them exactly."""
         random = generator(12)
-        n = 60
-        treated = (random.random(n) < 0.5).astype(float)
-        y = 3 * treated + random.normal(0, 0.1, n)
-        known = np.where(np.arange(n) % 2, NONE, y)
-        noise = [IncompleteColumn(random.normal(size=n), stream=place) for place in range(40)]
+        treated = (random.random(60) < 0.5).astype(float)
+        y = 3 * treated + random.normal(0, 0.1, 60)
+        known = np.where(np.arange(60) % 2, NONE, y)
+        noise = [IncompleteColumn(random.normal(size=60), stream=place) for place in range(40)]
         drawn = completions([*noise, IncompleteColumn(known, stream=99)], treated[:, None], 3)
         for one in drawn:
             assert np.abs(one[-1] - y).max() < 1
+
+    def test_the_treatment_predicts_even_where_others_are_stronger(self):
+        """Room for three predictors: two of the three that make up y, and the treatment."""
+        random = generator(14)
+        treated = (np.arange(60) // 2 % 2).astype(float)
+        parts = random.normal(size=(3, 60))
+        y = 2 * parts.sum(axis=0) + 1.5 * treated
+        lacks = np.arange(60) % 2 == 1
+        columns = [IncompleteColumn(part, stream=place) for place, part in enumerate(parts)]
+        columns.append(IncompleteColumn(np.where(lacks, NONE, y), stream=9))
+        drawn = np.mean([one[-1] for one in completions(columns, treated[:, None], 40)], axis=0)
+        X = np.column_stack([np.ones(60), treated, parts.T])[lacks]
+        assert np.linalg.lstsq(X, drawn[lacks])[0][1] > 0.5  # .01 without it, 1.5 if all were used
 
     def test_constant_and_doubled_predictors_do_no_harm(self):
         x, treated, _, known = missing_at_random(400)
