@@ -205,7 +205,11 @@ def score_band(
     probability[scored], linear[scored] = fit.probability, fit.linear_predictor
     coefficients = dict(zip(matrix.names, fit.coefficients.tolist(), strict=True))
     model = PropensityModel(
-        rows.name, matrix.names, MappingProxyType(coefficients), fit.converged, link=link
+        f"band {rows.name!r}" if rows.name else "",
+        matrix.names,
+        MappingProxyType(coefficients),
+        fit.converged,
+        link=link,
     )
     return BandScores(probability, linear, linear, outside, nobody, model, tuple(notes))
 
