@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from homevisit_eval.design import MatchingMethod, NearestNeighbor, NoMatching
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.matching.assemble import Placed
-from homevisit_eval.matching.matched_sample import Matches
+from homevisit_eval.matching.matched_sample import Matches, shown_reasons
 
 __all__ = ["audit_of", "inputs_checksum"]
 
@@ -157,8 +157,8 @@ def _consequence(matches: Matches) -> str:
     who, lost = GROUP_WORDS[target], len(matches.unmatched)
     if not lost:
         return f"all {who} are used: the estimand is the {target}"
-    reasons = matches.unmatched["reason"].value_counts()
-    listed = "; ".join(f"{shown_count(count)} {text}" for text, count in reasons.items())
+    reasons = shown_reasons(matches.unmatched)
+    listed = "; ".join(f"{count} {text}" for text, count in reasons.items())
     return (
         f"{shown_count(lost)} {who} are not used ({listed}), so the effect is that on those who "
         f"are, not the {target} of all"

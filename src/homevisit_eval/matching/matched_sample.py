@@ -10,10 +10,17 @@ from typing import Literal
 import pandas as pd
 
 from homevisit_eval.design import MatchingMethod
-from homevisit_eval.disclosure import shown_count, shown_of
+from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, shown_of
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 
-__all__ = ["NO_MATCHING", "Estimand", "MatchedSample", "Matches", "PropensityModel"]
+__all__ = [
+    "NO_MATCHING",
+    "Estimand",
+    "MatchedSample",
+    "Matches",
+    "PropensityModel",
+    "shown_reasons",
+]
 
 NO_MATCHING = "only if effects do not vary: regression without matching"
 
@@ -147,6 +154,20 @@ class Matches:
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"
+
+
+def shown_reasons(unmatched: pd.DataFrame) -> dict[str, str]:
+    """Return how many were lost for each reason, as text from which no small count follows.
+
+    Beside a count under 10, the smallest other one is only said to be 10 or more, or the total
+    less the others would give the small one away.
+    """
+    counts = unmatched["reason"].value_counts().sort_index()
+    shown = {str(reason): shown_count(int(count)) for reason, count in counts.items()}
+    large = counts[counts >= SMALLEST_COUNT_SHOWN]
+    if len(large) < len(counts) and len(large):
+        shown[str(large.idxmin())] = f"{SMALLEST_COUNT_SHOWN} or more"
+    return shown
 
 
 def _used_of(used: int, whole: int, group: str) -> str:

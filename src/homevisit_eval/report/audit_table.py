@@ -8,6 +8,7 @@ import pandas as pd
 
 from homevisit_eval.disclosure import shown_count, shown_of, suppress_small_counts
 from homevisit_eval.matching import Matches
+from homevisit_eval.matching.matched_sample import shown_reasons
 from homevisit_eval.table import Table, format_value
 
 __all__ = ["audit_rows", "match_audit"]
@@ -65,8 +66,8 @@ def match_audit(matches: Matches, *, synthetic: bool = False, name: str = "Audit
         The number of the table in a report.
     """
     rows = audit_rows(matches.audit)
-    reasons = matches.unmatched["reason"].value_counts().sort_index()
-    rows += [(f"Not used: {reason}", shown_count(int(count))) for reason, count in reasons.items()]
+    reasons = shown_reasons(matches.unmatched)
+    rows += [(f"Not used: {reason}", count) for reason, count in reasons.items()]
     return suppress_small_counts(
         Table(
             name=name,
