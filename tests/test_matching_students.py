@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from homevisit_eval.design import NearestNeighbor, NoMatching
+from homevisit_eval.design import ExactMatching, NearestNeighbor, NoMatching
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching import match_frame, match_students
 from small_sample import random_sample, sample_of
@@ -148,6 +148,12 @@ def test_same_school_needs_pairs():
     sample = random_sample(10, comparison_schools="same_school")
     with pytest.raises(MatchingError, match="'same_school' needs a matching method"):
         match_students(sample, NoMatching())
+    with pytest.raises(MatchingError, match="'exact' names none"):
+        match_students(sample, ExactMatching())
+    matched = match_students(sample, ExactMatching(exact=("grade",)))
+    used = matched.matches.matched_set[matched.matches.matched_set > 0]
+    schools = sample.baseline.loc[used.index, "school_id"].astype(str)
+    assert schools.groupby(used).agg(lambda values: len(set(values))).eq(1).all()
 
 
 def test_a_student_is_not_matched_with_himself_in_another_year():

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from homevisit_eval.design import MatchingMethod, NearestNeighbor
+from homevisit_eval.design import ExactMatching, MatchingMethod, NearestNeighbor
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.assemble import Placed, assemble
@@ -237,6 +237,11 @@ def _method(sample: AnalyticSample, method: MatchingMethod) -> MatchingMethod:
         )
     if "school_id" in exact:
         return method
+    if isinstance(method, ExactMatching) and not exact:
+        raise MatchingError(
+            f"question {sample.question.name!r}: comparison_schools = 'same_school' adds the "
+            "school to the exact columns, and 'exact' names none. Name its columns in exact."
+        )
     return with_exact(method, (*exact, "school_id"))
 
 
