@@ -202,11 +202,11 @@ def test_moments_agree_with_those_of_statsmodels():
     columns = [IncompleteColumn(table[name].to_numpy(), stream=i) for i, name in enumerate("bc")]
     ours = [
         np.array([*one, table["a"].to_numpy()])
-        for one in completions(columns, table[["a"]].to_numpy(), 20)
+        for one in completions(columns, table[["a"]].to_numpy(), 60)
     ]
     np.random.seed(1)  # noqa: NPY002  its draws come from the global generator
     theirs, other = [], MICEData(table.copy(), k_pmm=DONORS)
-    for _ in range(20):
+    for _ in range(60):
         other.update_all(5)
         theirs.append(other.data[["b", "c", "a"]].to_numpy().T)
     for moment in (lambda one: one.mean(axis=1), lambda one: np.cov(one).ravel()):
