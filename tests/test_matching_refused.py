@@ -132,6 +132,18 @@ def test_exact_matching_on_dates_is_allowed(data):
     assert (when[pairs["treated"]].to_numpy() == when[pairs["comparison"]].to_numpy()).all()
 
 
+def test_a_variable_ratio_by_covariates_still_goes_by_the_score(data):
+    """Without a caliper a Mahalanobis distance needs no score, but a variable ratio does."""
+    method = NearestNeighbor(
+        distance="mahalanobis", caliper="none", ratio=2, min_ratio=1, max_ratio=3
+    )
+    matches = match(data, method=method)
+    received = matches.pairs["treated"].value_counts()
+    score = matches.score[received.index]
+    assert received.value_counts().to_dict() == {1: 92, 3: 92, 2: 1}  # 185 units, 2 on average
+    assert score[received == 3].max() <= score[received == 1].min()
+
+
 def test_fewer_matches_than_asked_for_are_counted(data):
     matches = match(data, method=NearestNeighbor(ratio=3, caliper="none"))
     received = matches.pairs["treated"].value_counts()

@@ -27,6 +27,7 @@ from homevisit_eval.design import (
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.band_rows import BandRows, other_group
+from homevisit_eval.matching.method_columns import uses_score
 from homevisit_eval.matching.problem import PairMethod, Problem, make_problem
 from homevisit_eval.matching.scores import BandScores, ScoreRule, score_for
 from homevisit_eval.matching.units import Pairs, Units
@@ -110,24 +111,13 @@ def _no_reason(rows: BandRows) -> NDArray[np.object_]:
     return np.full(len(rows), "", dtype=object)
 
 
-def needs_score(method: PairMethod) -> bool:
-    """Say whether a pair method uses a score: as distance, caliper, support or order."""
-    by_score = isinstance(method, NearestNeighbor) and method.order in ("largest", "smallest")
-    return (
-        method.distance == "score"
-        or method.caliper != "none"
-        or method.discard != "none"
-        or by_score
-    )
-
-
 def _start(
     rows: BandRows, method: PairMethod, *, persons_count: bool = False
 ) -> tuple[Problem, BandScores | None]:
     rule = ScoreRule(
         method.score, method.link, method.score_column, method.discard, method.reestimate
     )
-    scores = score_for(rows, rule) if needs_score(method) else None
+    scores = score_for(rows, rule) if uses_score(method) else None
     problem = make_problem(rows, scores, method, persons_count=persons_count)
     width = problem.score_width
     if scores is not None and scores.model is not None and width is not None:
@@ -168,7 +158,7 @@ def _match_nearest(
     _check_pool(rows, problem.units, method)
     ratio = np.full(int(focal.sum()), method.ratio, dtype=np.int64)
     per_row = np.zeros(len(focal), dtype=np.int64)
-    if method.max_ratio:
+    if method.max_ratio and score is not None:  # there is one: see `uses_score`
         ratio = variable_ratio(
             _fewest_first(score, focal),
             focal,
@@ -201,10 +191,8 @@ def _match_nearest(
     return _paired(rows, problem, scores, method, pairs=pairs, facts=facts)
 
 
-def _fewest_first(score: FloatArray | None, focal: NDArray[np.bool_]) -> FloatArray:
+def _fewest_first(score: FloatArray, focal: NDArray[np.bool_]) -> FloatArray:
     """Return the score, turned so that focal units far from the others have the highest."""
-    if score is None:
-        return np.zeros(len(focal))
     return score if score[focal].mean() > score[~focal].mean() else -score
 
 

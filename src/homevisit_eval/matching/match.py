@@ -33,10 +33,9 @@ from homevisit_eval.matching.frame_checks import (
 from homevisit_eval.matching.matched_sample import MatchedSample, Matches
 from homevisit_eval.matching.method_columns import (
     check_method_columns,
-    exact_columns,
     method_columns,
     uses_covariates,
-    with_exact,
+    with_school,
 )
 from homevisit_eval.matching.row_order import key_rank
 from homevisit_eval.sample.analytic_sample import AnalyticSample
@@ -227,22 +226,20 @@ def _method(sample: AnalyticSample, method: MatchingMethod) -> MatchingMethod:
     """Return the method with what the question asks of the comparison schools."""
     if sample.question.comparison_schools != "same_school":
         return method
-    exact = exact_columns(method)
-    if exact is None:
+    if isinstance(method, ExactMatching) and not method.exact:
+        raise MatchingError(
+            f"question {sample.question.name!r}: comparison_schools = 'same_school' adds the "
+            "school to the exact columns, and 'exact' names none. Name its columns in exact."
+        )
+    within = with_school(method)
+    if within is None:
         raise MatchingError(
             f"question {sample.question.name!r}: comparison_schools = 'same_school' needs a "
             "matching method that keeps units within a school by its exact columns; "
             f"{method.method!r} has none. Choose nearest_neighbor, optimal_pairs, full_matching "
             "or coarsened_exact, or another pool of schools."
         )
-    if "school_id" in exact:
-        return method
-    if isinstance(method, ExactMatching) and not exact:
-        raise MatchingError(
-            f"question {sample.question.name!r}: comparison_schools = 'same_school' adds the "
-            "school to the exact columns, and 'exact' names none. Name its columns in exact."
-        )
-    return with_exact(method, (*exact, "school_id"))
+    return within
 
 
 def _bands(sample: AnalyticSample) -> list[_Band]:

@@ -21,6 +21,7 @@ from homevisit_eval.design import (
     OverlapWeights,
     Subclassification,
 )
+from homevisit_eval.design.method_facts import keeps_columns_exact
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.frame_checks import (
     check_columns,
@@ -31,41 +32,45 @@ from homevisit_eval.matching.frame_checks import (
 
 __all__ = [
     "check_method_columns",
-    "exact_columns",
     "method_columns",
     "uses_covariates",
-    "with_exact",
+    "uses_score",
+    "with_school",
 ]
 
 
-def exact_columns(method: MatchingMethod) -> tuple[str, ...] | None:
-    """Return the columns that a method keeps exact; None if it keeps none by construction."""
+def uses_score(method: NearestNeighbor | OptimalPairs | FullMatching) -> bool:
+    """Say whether a method uses a score: as distance, caliper, support, order or for its ratio."""
+    by_score = isinstance(method, NearestNeighbor) and (
+        method.order in ("largest", "smallest") or method.max_ratio > 0
+    )
+    return (
+        method.distance == "score"
+        or method.caliper != "none"
+        or method.discard != "none"
+        or by_score
+    )
+
+
+def with_school(method: MatchingMethod) -> MatchingMethod | None:
+    """Return a method that compares within schools only; None if it cannot."""
     match method:
-        case NearestNeighbor() | OptimalPairs() | FullMatching():
-            return method.exact
-        case CoarsenedExactMatching() | ExactMatching():
-            return method.exact
-        case CardinalityMatching():
-            return method.exact if method.ratio else None
+        case (
+            NearestNeighbor()
+            | OptimalPairs()
+            | FullMatching()
+            | CoarsenedExactMatching()
+            | ExactMatching()
+            | CardinalityMatching()
+        ):
+            if not keeps_columns_exact(method):
+                return None
+            within = "school_id" in method.exact
+            return method if within else replace(method, exact=(*method.exact, "school_id"))
         case Subclassification() | InverseProbability() | OverlapWeights():
             return None
         case EntropyBalancing() | NoMatching():
             return None
-        case _:
-            assert_never(method)
-
-
-def with_exact(method: MatchingMethod, exact: tuple[str, ...]) -> MatchingMethod:
-    """Return a method that keeps `exact` columns exact; it must be able to."""
-    match method:
-        case NearestNeighbor() | OptimalPairs() | FullMatching():
-            return replace(method, exact=exact)
-        case CoarsenedExactMatching() | ExactMatching() | CardinalityMatching():
-            return replace(method, exact=exact)
-        case Subclassification() | InverseProbability() | OverlapWeights():
-            return method
-        case EntropyBalancing() | NoMatching():
-            return method
         case _:
             assert_never(method)
 
@@ -109,8 +114,7 @@ def uses_covariates(method: MatchingMethod) -> bool:
         case NearestNeighbor() | OptimalPairs() | FullMatching():
             if method.distance != "score" and not method.distance_covariates:
                 return True
-            by_model = method.score != "column"
-            return by_model and (method.distance == "score" or method.caliper != "none")
+            return method.score != "column" and uses_score(method)
         case Subclassification():
             return method.score != "column"
         case ExactMatching():
