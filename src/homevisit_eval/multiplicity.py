@@ -6,15 +6,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from homevisit_eval.effects import Effect
+from homevisit_eval.effects.adjusted_p_values import (
+    AdjustmentMethod,
+    adjusted_p_values,
+    benjamini_hochberg,
+)
 
 __all__ = ["adjust_p_values", "benjamini_hochberg"]
 
+DEFAULT: AdjustmentMethod = "benjamini_hochberg"
+NOTE = "The adjusted p value is by "
+NAMES = {
+    "benjamini_yekutieli": "Benjamini and Yekutieli (false discovery rate, any dependence)",
+    "holm": "Holm (familywise error rate)",
+    "hochberg": "Hochberg (familywise error rate, positive dependence)",
+    "bonferroni": "Bonferroni (familywise error rate)",
+}
 
-def adjust_p_values(effects: Sequence[Effect]) -> list[Effect]:
-    """Return the effects with Benjamini-Hochberg adjusted p values.
+
+def adjust_p_values(
+    effects: Sequence[Effect], *, method: AdjustmentMethod = DEFAULT
+) -> list[Effect]:
+    """Return the effects with adjusted p values, by default those of Benjamini and Hochberg.
 
     A family is all effects of one role (primary, secondary, exploratory) in one outcome domain,
     over all questions given. Sensitivity rows belong to no family and keep NaN; so does an
@@ -24,11 +39,19 @@ def adjust_p_values(effects: Sequence[Effect]) -> list[Effect]:
     ----------
     effects
         In any order; the given values are not changed.
+    method
+        As in `homevisit_eval.effects.adjusted_p_values.adjusted_p_values`; any but the default
+        is named in the notes of every effect of a family.
 
     Returns
     -------
     list of Effect
         In the same order.
+
+    Raises
+    ------
+    EstimationError
+        If a p value lies outside 0..1, or the method is unknown.
 
     Notes
     -----
@@ -41,47 +64,23 @@ def adjust_p_values(effects: Sequence[Effect]) -> list[Effect]:
     powerful approach to multiple testing. *Journal of the Royal Statistical Society B*, 57(1),
     289-300.
     """
+    adjusted_p_values([], method=method)
     adjusted = np.full(len(effects), np.nan)
     families: dict[tuple[str, str], list[int]] = {}
     for position, effect in enumerate(effects):
         if not effect.sensitivity:
             families.setdefault((effect.role, effect.outcome.domain), []).append(position)
     for members in families.values():
-        adjusted[members] = benjamini_hochberg([effects[member].p_value for member in members])
+        p_values = [effects[member].p_value for member in members]
+        adjusted[members] = adjusted_p_values(p_values, method=method)
     return [
-        replace(effect, p_value_adjusted=float(value))
+        replace(effect, p_value_adjusted=float(value), notes=_notes(effect, method))
         for effect, value in zip(effects, adjusted, strict=True)
     ]
 
 
-def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Return p values adjusted for the false discovery rate.
-
-    Parameters
-    ----------
-    p_values : array of shape (m,)
-        Between 0 and 1. A missing one (NaN) stays missing and is not counted in m.
-
-    Returns
-    -------
-    array of shape (m,)
-
-    Notes
-    -----
-    The k-th smallest is multiplied by m / k; then each takes the smallest of its own and all
-    larger ones, at most 1. Rejecting where the result is at most alpha is the rule
-    :math:`p_{(k)} \\le \\alpha k / m`.
-
-    Examples
-    --------
-    >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(3).tolist()
-    [0.03, 0.04, 0.04]
-    """
-    from scipy.stats import false_discovery_control
-
-    p = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(p.shape, np.nan)
-    known = ~np.isnan(p)
-    if known.any():
-        adjusted[known] = false_discovery_control(p[known], method="bh")
-    return adjusted
+def _notes(effect: Effect, method: AdjustmentMethod) -> tuple[str, ...]:
+    kept = tuple(note for note in effect.notes if not note.startswith(NOTE))
+    if method == DEFAULT or effect.sensitivity:
+        return kept
+    return (*kept, f"{NOTE}{NAMES[method]}.")
