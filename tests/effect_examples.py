@@ -64,7 +64,7 @@ def design(model: OutcomeModel | None = None) -> StudyDesign:
         model=model,
     )
     return StudyDesign(
-        format=2,
+        format=3,
         title="A test",
         school_years=(2014, 2015),
         grades=(2, 3, 4),

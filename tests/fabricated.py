@@ -56,7 +56,7 @@ QUESTION = Question(
     ("any_incident", "attendance_rate", "incidents", "math_score_std"),
 )  # fmt: skip
 DESIGN = StudyDesign(
-    format=2,
+    format=3,
     title="Home visits in a fabricated district",
     school_years=(2015, 2016),
     grades=(1, 2),

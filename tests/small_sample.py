@@ -54,7 +54,7 @@ def sample_of(
         comparison_schools=comparison_schools,
     )
     design = StudyDesign(
-        format=2,
+        format=3,
         title="A test",
         school_years=(2015,),
         grades=(1, 2, 3, 4),

@@ -40,7 +40,7 @@ ATTENDANCE = Outcome(
 )
 QUESTION = Question("summer", label="Summer visits", role="primary", outcomes=("attendance_rate",))
 DESIGN = StudyDesign(
-    format=2,
+    format=3,
     title="A study",
     school_years=(2015,),
     grades=(1, 2),
@@ -110,7 +110,7 @@ def test_a_caliper_is_a_number_above_0_or_none(caliper: object) -> None:
         (lambda: NearestNeighbor(exact="grade"), r"exact must be a list of values"),
         (lambda: NearestNeighbor(exact=("grade", "grade")), r"exact holds 'grade' more than once"),
         (lambda: NoMatching(method="none"), r"method must be one of 'no_matching'"),
-        (lambda: FixedEffects(covariance="cr2"), r"'CR1', 'CR2'; it is 'cr2'. Did you mean 'CR2'"),
+        (lambda: FixedEffects(covariance="cr2"), r"'CR2', 'CR3'; it is 'cr2'. Did you mean 'CR2'"),
         (lambda: FixedEffects(cluster="school"), r"Did you mean 'school_id'"),
         (lambda: DifferenceInMeans(cluster="x"), r"cluster must be one of"),
         (lambda: Eligibility(min_days_enrolled=0), r"must be between 1 and 366; it is 0"),
@@ -148,7 +148,7 @@ def test_a_caliper_is_a_number_above_0_or_none(caliper: object) -> None:
             r"must vary something: give at least one of pool",
         ),
         (lambda: Variation("x", "X", min_days_enrolled=400), r"must be between 1 and 366"),
-        (lambda: replace(DESIGN, format=3), r"format must be one of 2; it is 3"),
+        (lambda: replace(DESIGN, format=4), r"format must be one of 3; it is 4"),
         (lambda: replace(DESIGN, school_years=()), r"school_years must hold at least one"),
         (lambda: replace(DESIGN, school_years=("2014-15",)), r"school_years\[0\] must be a whole"),
         (lambda: replace(DESIGN, school_years=(2015, 2015)), r"holds 2015 more than once"),

@@ -43,7 +43,13 @@ from homevisit_eval.design import (
     read_design,
 )
 from homevisit_eval.design.design_file import UPGRADES, parse_design, upgrade
-from homevisit_eval.design.outcome_models import Cluster
+from homevisit_eval.design.outcome_models import (
+    Cluster,
+    CountMargins,
+    DoublyRobust,
+    LogisticMargins,
+    RandomIntercept,
+)
 from homevisit_eval.design.questions import (
     BASELINE_COLUMNS,
     CONTINUOUS_BASELINE_COLUMNS,
@@ -125,10 +131,17 @@ def matchings(exact: Any) -> st.SearchStrategy[Any]:
 
 
 def models() -> st.SearchStrategy[Any]:
-    clusters = st.sampled_from([word for word in get_args(Cluster) if word != "matched_set"])
-    covariances = st.sampled_from(["CR1", "CR2"])
-    return st.builds(DifferenceInMeans, cluster=clusters, covariance=covariances) | st.builds(
-        FixedEffects, absorb=some_of(STRATUM_COLUMNS), cluster=clusters, covariance=covariances
+    clusters = st.sampled_from([word for word in get_args(Cluster) if "matched_set" not in word])
+    covariances = st.sampled_from(["CR1S", "CR2", "CR3"])
+    absorb, seeds = some_of(STRATUM_COLUMNS), st.integers(0, 2**53)
+    folds = st.just("none") | st.integers(2, 20)
+    return st.one_of(
+        st.builds(DifferenceInMeans, cluster=clusters, covariance=covariances),
+        st.builds(FixedEffects, absorb=absorb, cluster=clusters, covariance=covariances),
+        st.builds(LogisticMargins, absorb=absorb, link=st.sampled_from(["logit", "probit"])),
+        st.builds(CountMargins, absorb=absorb),
+        st.builds(DoublyRobust, absorb=absorb, folds=folds, seed=seeds),
+        st.builds(RandomIntercept, absorb=absorb, estimation=st.sampled_from(["REML", "ML"])),
     )
 
 
@@ -211,7 +224,7 @@ def designs(draw: st.DrawFn) -> StudyDesign:
         for name in draw(st.lists(names, max_size=2, unique=True))
     )
     return StudyDesign(
-        format=2,
+        format=3,
         title=draw(texts),
         school_years=draw(st.lists(st.integers(1990, 2100), min_size=1, unique=True).map(tuple)),
         grades=draw(st.lists(st.integers(-1, 12), min_size=1, unique=True).map(tuple)),
@@ -278,7 +291,7 @@ def test_the_checksum_of_a_design_is_the_same_on_every_machine() -> None:
         'unit = "u"\nbeneficial = "lower"\nbaseline = "incidents_prior"\n'
         '[[questions]]\nname = "q"\nlabel = "Q"\nrole = "primary"\noutcomes = ["incidents"]\n'
     )
-    known = "18c63d72a4fc54ad69d4db9a5009426aa1a4f1108b235afd2cf5212a590ddae0"
+    known = "ae673e2f631718fbc26a6caca07a7b41723839d0c4d8332ea885d9259cd6b5c8"
     assert design_checksum(design) == known
 
 
@@ -303,12 +316,12 @@ def test_the_checksum_of_a_design_is_the_same_on_every_machine() -> None:
         (b"format = 1\n" + b"a." * 400 + b"b = 1", "nested too deeply"),
         (b"format = " + b"9" * 5_000, "not TOML"),
         (b"school_id,name\nS01,North\n", "near line 1, column 10, the text is not TOML"),
-        (b"title = 1\n", "format is missing. Make `format = 2` the first line"),
-        (b'format = "1"\n', "format must be a whole number, now 2"),
-        (b"format = true\n", "format must be a whole number, now 2"),
-        (b"format = 1.0\n", "format must be a whole number, now 2"),
-        (b"format = 0\n", r"format = 0 is unknown. homevisit-eval .* reads format 2\.$"),
-        (b"format = 3\n", "format = 3 is unknown. .* reads format 2; install a version that"),
+        (b"title = 1\n", "format is missing. Make `format = 3` the first line"),
+        (b'format = "1"\n', "format must be a whole number, now 3"),
+        (b"format = true\n", "format must be a whole number, now 3"),
+        (b"format = 1.0\n", "format must be a whole number, now 3"),
+        (b"format = 0\n", r"format = 0 is unknown. homevisit-eval .* reads format 3\.$"),
+        (b"format = 4\n", "format = 4 is unknown. .* reads format 3; install a version that"),
     ],
 )
 def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes, message: str) -> None:
@@ -373,8 +386,8 @@ def test_marks_and_line_ends_of_other_programs(tmp_path: Path, encoding: str, ne
             r"partial_day_by_year\[0\]\[1\] must be .*Did you mean 'fraction'",
         ),
         (
-            'covariance = "CR1"',
-            'covariance = "CR1"\ntitle = "too late"',
+            'covariance = "CR1S"',
+            'covariance = "CR1S"\ntitle = "too late"',
             "It belongs at the top of the file, before the first table",
         ),
         (
@@ -513,12 +526,12 @@ def test_the_present_format_needs_no_upgrade() -> None:
 
 
 def test_format_1_named_the_score_as_distance() -> None:
-    older = STUDY.replace("format = 2", "format = 1").replace(
+    older = STUDY.replace("format = 3", "format = 1").replace(
         'score = "linear', 'distance = "linear'
     )
     assert older != STUDY
     assert parse_design(older) == parse_design(STUDY)
-    assert list(UPGRADES) == [1]
+    assert list(UPGRADES) == [1, 2]
     document = {
         "format": 1,
         "matching": {"method": "nearest_neighbor", "distance": "propensity_score"},
@@ -526,15 +539,32 @@ def test_format_1_named_the_score_as_distance() -> None:
         "sensitivity": "not a list",
     }
     before = copy.deepcopy(document)
-    after = upgrade(document)
+    after = upgrade(document, to=2)
     assert document == before
     assert after["format"] == 2
     assert after["matching"] == {"method": "nearest_neighbor", "score": "propensity_score"}
     assert after["questions"][0]["matching"] == {"score": "linear_propensity_score", "caliper": 0.1}
 
 
+def test_formats_1_and_2_named_cr1s_as_cr1() -> None:
+    older = STUDY.replace("format = 3", "format = 2").replace("CR1S", "CR1")
+    assert older.count('covariance = "CR1"') == 1
+    older = older.replace('"Standard errors CR1,', '"Standard errors CR1S,')
+    assert parse_design(older) == parse_design(STUDY)
+    document = {
+        "format": 2,
+        "model": {"covariance": "CR1"},
+        "questions": [{"model": {"covariance": "CR2"}}, {"model": "CR1"}],
+        "sensitivity": [{"model": {"covariance": "CR1", "cluster": "matched_set"}}],
+    }
+    after = upgrade(document)
+    assert after["model"] == {"covariance": "CR1S"}
+    assert after["questions"] == document["questions"]
+    assert after["sensitivity"][0]["model"] == {"covariance": "CR1S", "cluster": "matched_set"}
+
+
 def test_format_1_files_with_faults_get_messages_with_lines() -> None:
-    older = STUDY.replace("format = 2", "format = 1").replace(
+    older = STUDY.replace("format = 3", "format = 1").replace(
         'score = "linear_propensity_score"', 'distance = "nearest"'
     )
     with pytest.raises(DesignError, match="must be one of"):

@@ -56,7 +56,7 @@ FACTS: dict[MatchingMethod, tuple[bool, bool, str]] = {
 EVERY = pytest.mark.parametrize("method", FACTS, ids=repr)
 QUESTION = Question("summer", "A visit before the year", "primary", ("attendance_rate",))
 DESIGN = StudyDesign(
-    format=2,
+    format=3,
     title="A test",
     school_years=(2015,),
     grades=(1, 2),

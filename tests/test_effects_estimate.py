@@ -342,17 +342,40 @@ def test_imputation_equals_the_fully_interacted_regression():
     interacted = np.column_stack([rows.visited, full, rows.visited[:, None] * centered])
     beta = np.linalg.lstsq(interacted, rows.y, rcond=None)[0]
     imputed = imputed_effect_on_treated(rows.y, rows.X, rows.visited, cells=cells)
-    assert imputed == pytest.approx(beta[0], rel=1e-8)
+    assert imputed.estimate == pytest.approx(beta[0], rel=1e-8)
     ones = np.ones((len(rows.y), 1))
     difference = rows.y[rows.visited == 1].mean() - rows.y[rows.visited == 0].mean()
-    assert imputed_effect_on_treated(rows.y, ones, rows.visited) == pytest.approx(difference)
+    plain = imputed_effect_on_treated(rows.y, ones, rows.visited)
+    assert plain.estimate == pytest.approx(difference)
 
 
 def test_imputation_leaves_out_cells_without_comparison_units():
     y, visited = np.array([5.0, 1.0, 2.0, 9.0]), np.array([1, 0, 0, 1])
     nothing = np.empty((4, 0))
-    assert imputed_effect_on_treated(y, nothing, visited, cells=[0, 0, 0, 7]) == 3.5
-    assert math.isnan(imputed_effect_on_treated(y, nothing, visited, cells=[1, 0, 0, 7]))
+    assert imputed_effect_on_treated(y, nothing, visited, cells=[0, 0, 0, 7]).estimate == 3.5
+    none = imputed_effect_on_treated(y, nothing, visited, cells=[1, 0, 0, 7])
+    assert math.isnan(none.estimate)
+    assert not none.influence.any()
+
+
+@pytest.mark.parametrize("with_cells", [True, False])
+def test_influence_is_the_change_of_the_imputed_effect_with_each_weight(with_cells):
+    rng = np.random.Generator(np.random.PCG64(4))
+    n = 60
+    cells = rng.integers(0, 4, n) if with_cells else None
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])[:, int(with_cells) :]
+    visited, w = rng.random(n) < 0.4, rng.uniform(0.5, 2, n)
+    w[:3] = 0
+    y = X.sum(axis=1) + visited * (1 + X[:, -1]) + rng.normal(size=n)
+    influence = imputed_effect_on_treated(y, X, visited, weights=w, cells=cells).influence
+    step = 1e-5
+    for row in range(0, n, 4):
+        ends = []
+        for sign in (1, -1):
+            moved = w * (1 + sign * step * (np.arange(n) == row))
+            ends.append(imputed_effect_on_treated(y, X, visited, weights=moved, cells=cells))
+        slope = (ends[0].estimate - ends[1].estimate) / (2 * step)
+        assert influence[row] == pytest.approx(slope, rel=1e-6, abs=1e-9)
 
 
 def broken(kind: str) -> MatchedSample:

@@ -241,7 +241,7 @@ def tiny_design(
     question = Question("summer", "A visit before the year", "primary", ("attendance_rate",))
     names = tuple(outcome.name for outcome in outcomes)
     return StudyDesign(
-        format=2,
+        format=3,
         title="Tiny study",
         school_years=school_years,
         grades=grades,

@@ -42,7 +42,7 @@ def compared_designs(design: StudyDesign, question: Question) -> tuple[Variation
     tuple of Variation
         The design's sensitivity rows, then every combination of matching (the design's,
         without its caliper, none), model (regression, difference in means) and covariance (CR2
-        and CR1 by school, CR2 by matched set where the method makes sets) that is not among
+        and CR1S by school, CR2 by matched set where the method makes sets) that is not among
         them or the design's own.
     """
     own = _methods(design, question)
@@ -88,13 +88,13 @@ def _grid(design: StudyDesign, question: Question) -> list[Variation]:
     absorb = model.absorb if isinstance(model, FixedEffects) else FixedEffects().absorb
     models: dict[str, tuple[str, OutcomeModel]] = {
         "regression_cr2": ("regression, CR2", FixedEffects(absorb=absorb)),
-        "regression_cr1": ("regression, CR1", FixedEffects(absorb=absorb, covariance="CR1")),
+        "regression_cr1": ("regression, CR1S", FixedEffects(absorb=absorb, covariance="CR1S")),
         "regression_pairs": (
             "regression, CR2 by pair",
             FixedEffects(absorb=absorb, cluster="matched_set"),
         ),
         "means_cr2": ("difference in means, CR2", DifferenceInMeans()),
-        "means_cr1": ("difference in means, CR1", DifferenceInMeans(covariance="CR1")),
+        "means_cr1": ("difference in means, CR1S", DifferenceInMeans(covariance="CR1S")),
         "means_pairs": (
             "difference in means, CR2 by pair",
             DifferenceInMeans(cluster="matched_set"),

@@ -66,7 +66,7 @@ def inconsistencies(tables: Tables) -> list[Fault]:
         _unknown_outcomes,
         _unlisted_outcomes,
         _unknown_strata,
-        _clusters_without_matched_sets,
+        _models_without_their_matching,
         _schools_without_pairs,
     )
     return [fault for check in checks for fault in check(tables)]
@@ -171,7 +171,7 @@ def _owners(tables: Tables) -> Iterator[tuple[Path, Tables]]:
             yield (kind, position), entry
 
 
-def _clusters_without_matched_sets(tables: Tables) -> Iterator[Fault]:
+def _models_without_their_matching(tables: Tables) -> Iterator[Fault]:
     questions = [question for _, question in _entries(tables, "questions")]
     primary = [question for question in questions if question.get("role") == "primary"]
     for path, owner in _owners(tables):
@@ -189,6 +189,13 @@ def _clusters_without_matched_sets(tables: Tables) -> Iterator[Fault]:
                 f"clusters errors by 'matched_set', which {without[0]} does not make; choose "
                 "cluster 'school_id', or a method that makes sets, such as 'nearest_neighbor' "
                 "with max_uses = 1, 'optimal_pairs' or 'full_matching'."
+            )
+            yield Fault((*path, "model"), what)
+        unfit = [words for recipe in recipes if (words := _method_without_reuse(recipe))]
+        if unfit:
+            what = (
+                "'abadie_imbens' is for matching with replacement: method 'nearest_neighbor' with "
+                f"max_uses = 'unlimited', not {unfit[0]}. Choose that, or model 'fixed_effects'."
             )
             yield Fault((*path, "model"), what)
 
@@ -228,11 +235,25 @@ def _method_without_sets(recipe: tuple[Tables, ...]) -> str:
     """Return the words for the method of a recipe that clusters by sets and makes none, or ""."""
     matching, model = _first(recipe, "matching"), _first(recipe, "model")
     method, max_uses = matching.get("method"), matching.get("max_uses", 1)
-    if model.get("cluster") != "matched_set" or method is None:
+    cluster = model.get("cluster") or ""
+    if "matched_set" not in cluster or method is None:
         return ""
     if method == "nearest_neighbor" and max_uses not in (1, None):
+        if cluster == "student_id+matched_set":
+            return ""
         return f"method 'nearest_neighbor' with max_uses = {shown(max_uses)}"
     return f"method {shown(method)}" if method in WITHOUT_SETS else ""
+
+
+def _method_without_reuse(recipe: tuple[Tables, ...]) -> str:
+    """Return the words for the method of a recipe whose model needs replacement, or ""."""
+    matching, model = _first(recipe, "matching"), _first(recipe, "model")
+    method, max_uses = matching.get("method"), matching.get("max_uses", 1)
+    if model.get("model") != "abadie_imbens" or method is None:
+        return ""
+    if method == "nearest_neighbor":
+        return f"max_uses = {shown(max_uses)}" if max_uses == 1 else ""
+    return f"method {shown(method)}"
 
 
 def _method_without_exact(matching: Tables) -> str:

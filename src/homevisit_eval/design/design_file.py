@@ -35,7 +35,15 @@ from homevisit_eval.design.missing_covariates import (
     MissingIndicator,
     MultipleImputation,
 )
-from homevisit_eval.design.outcome_models import DifferenceInMeans, FixedEffects
+from homevisit_eval.design.outcome_models import (
+    AbadieImbens,
+    CountMargins,
+    DifferenceInMeans,
+    DoublyRobust,
+    FixedEffects,
+    LogisticMargins,
+    RandomIntercept,
+)
 from homevisit_eval.design.questions import Covariate, Outcome, Question, Variation
 from homevisit_eval.design.study import Eligibility, Measurement, StudyDesign
 from homevisit_eval.design.toml_file import (
@@ -60,18 +68,12 @@ __all__ = ["design_checksum", "design_text", "parse_design", "read_design", "upg
 
 Upgrade = Callable[[Document], Document]
 
-FORMAT = 2
+FORMAT = 3
 
 
 def _name_the_score(document: Document) -> Document:
     """Turn format 1 into 2: what `distance` named is now the `score`."""
-    owners = [document]
-    for kind in ("questions", "sensitivity"):
-        entries = document.get(kind)
-        owners += (
-            [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
-        )
-    for owner in owners:
+    for owner in _owners(document):
         matching = owner.get("matching")
         if isinstance(matching, dict) and "distance" in matching:
             renamed = {("score" if key == "distance" else key): matching[key] for key in matching}
@@ -79,7 +81,27 @@ def _name_the_score(document: Document) -> Document:
     return document
 
 
-UPGRADES: Mapping[int, Upgrade] = {1: _name_the_score}
+def _name_the_covariance(document: Document) -> Document:
+    """Turn format 2 into 3: what was called CR1 is CR1S, with (N - 1) / (N - K) in it."""
+    for owner in _owners(document):
+        model = owner.get("model")
+        if isinstance(model, dict) and model.get("covariance") == "CR1":
+            owner["model"] = {**model, "covariance": "CR1S"}
+    return document
+
+
+def _owners(document: Document) -> list[Document]:
+    """Return every table that may hold a `matching` and a `model`."""
+    owners = [document]
+    for kind in ("questions", "sensitivity"):
+        entries = document.get(kind)
+        owners += (
+            [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+        )
+    return owners
+
+
+UPGRADES: Mapping[int, Upgrade] = {1: _name_the_score, 2: _name_the_covariance}
 """Format -> a pure function from a document of that format to one of the next."""
 
 DESIGN_FILE = FileKind(
@@ -111,6 +133,11 @@ CLASSES: Mapping[str, type] = {
     "coarsening": Coarsening,
     "fixed_effects": FixedEffects,
     "difference_in_means": DifferenceInMeans,
+    "logistic_margins": LogisticMargins,
+    "count_margins": CountMargins,
+    "doubly_robust": DoublyRobust,
+    "random_intercept": RandomIntercept,
+    "abadie_imbens": AbadieImbens,
     "complete_cases": CompleteCases,
     "indicator": MissingIndicator,
     "multiple_imputation": MultipleImputation,
@@ -124,7 +151,7 @@ def read_design(path: str | Path) -> StudyDesign:
     Parameters
     ----------
     path
-        A file in UTF-8, with or without a byte-order mark, that begins with ``format = 2``.
+        A file in UTF-8, with or without a byte-order mark, that begins with ``format = 3``.
 
     Raises
     ------

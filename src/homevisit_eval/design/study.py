@@ -178,7 +178,7 @@ class StudyDesign:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
-    format: Literal[2]
+    format: Literal[3]
     title: Text
     school_years: Annotated[tuple[SchoolYear, ...], NotEmpty, Distinct]
     grades: Annotated[tuple[Annotated[int, between(-1, 12)], ...], NotEmpty, Distinct]

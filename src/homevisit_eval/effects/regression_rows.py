@@ -10,7 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from homevisit_eval.design import DifferenceInMeans, FixedEffects, NearestNeighbor, OutcomeModel
+from homevisit_eval.design import (
+    AbadieImbens,
+    CountMargins,
+    DifferenceInMeans,
+    DoublyRobust,
+    FixedEffects,
+    LogisticMargins,
+    NearestNeighbor,
+    OutcomeModel,
+    RandomIntercept,
+)
 from homevisit_eval.design.method_facts import makes_matched_sets
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.design_matrix import INTERCEPT, make_design_matrix
@@ -109,9 +119,17 @@ def _columns(
     match model:
         case DifferenceInMeans():
             return np.ones((len(rows), 1)), (INTERCEPT,), (), TREATMENT
-        case FixedEffects():
+        case (
+            FixedEffects()
+            | LogisticMargins()
+            | CountMargins()
+            | DoublyRobust()
+            | RandomIntercept()
+            | AbadieImbens()
+        ):
             X, names, terms, partial = _covariates(matched, rows)
-            absorb = [_codes(rows, model.absorb)] if model.absorb else []
+            absorbed = () if isinstance(model, AbadieImbens) else model.absorb
+            absorb = [_codes(rows, absorbed)] if absorbed else []
             if partial:
                 bands = _codes(rows, ["grade_band"])
                 if not absorb or _splits(absorb[0], bands):
@@ -119,10 +137,10 @@ def _columns(
             if not absorb:
                 X, names = np.column_stack([np.ones(len(rows)), X]), (INTERCEPT, *names)
             right = " + ".join([TREATMENT, *terms])
-            if model.absorb:
-                right += f" | {' x '.join(model.absorb)}"
-            if len(absorb) > bool(model.absorb):
-                right += f" {'+' if model.absorb else '|'} grade_band"
+            if absorbed:
+                right += f" | {' x '.join(absorbed)}"
+            if len(absorb) > bool(absorbed):
+                right += f" {'+' if absorbed else '|'} grade_band"
             return X, names, tuple(absorb), right
         case _:
             assert_never(model)
@@ -137,7 +155,7 @@ def _covariates(
     intercept of the band takes up the rest.
     """
     sample = matched.sample
-    bands = rows["grade_band"].astype(str)
+    band_codes, bands = pd.factorize(rows["grade_band"].astype(str))
     squares = {covariate.name for covariate in sample.design.covariates if covariate.squared}
     parts: list[Floats] = [np.empty((len(rows), 0))]
     names: list[str] = []
@@ -145,7 +163,8 @@ def _covariates(
     partial = False
     for covariate in sample.adjusted_for:
         name = covariate.name
-        where = np.array([name in sample.covariates[band] for band in bands], dtype=bool)
+        measured = np.array([name in sample.covariates[band] for band in bands], dtype=bool)
+        where = measured[band_codes]
         if not where.any():
             continue
         partial |= not where.all()
