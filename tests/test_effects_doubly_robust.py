@@ -9,6 +9,7 @@ from scipy.special import expit
 from statsmodels.treatment.treatment_effects import TreatmentEffect
 
 import stacked_equations as oracle
+from homevisit_eval.effects.cross_fitted_effect import augmented_effect, cross_fitted_effect
 from homevisit_eval.effects.doubly_robust import doubly_robust_effect
 from homevisit_eval.errors import EstimationError
 
@@ -137,7 +138,7 @@ def test_units_and_repeated_columns_do_not_matter():
 
 
 def test_the_att_of_flipped_groups_is_minus_the_atc():
-    y, treated, X, s, clusters = oracle.data(6)
+    y, treated, X, s, _ = oracle.data(6)
     for method in ("AIPW", "IPWRA"):
         first = doubly_robust_effect(y, treated, X, estimand="ATT", method=method, weights=s)
         other = doubly_robust_effect(y, 1 - treated, X, estimand="ATC", method=method, weights=s)
@@ -310,3 +311,159 @@ def test_a_result_prints_its_recipe_and_no_rows():
     low, high = effect.interval()
     assert low < effect.estimate < high
     assert 0 <= effect.p_value <= 1
+
+
+def test_cross_fitting_predicts_every_fold_from_the_others():
+    """The folds are read off the results: rows of one cluster share one, and it was left out."""
+    y, treated, X, s, clusters = oracle.data(12)
+    ours = cross_fitted_effect(
+        y, treated, X, estimand="ATE", seed=3, folds=4, weights=s, clusters=clusters
+    )
+    fold = folds_of(treated, clusters, folds=4, seed=3)
+    A = np.column_stack([np.ones(400), X])
+    p, m1, m0 = np.empty((3, 400))
+    for number in range(4):
+        here = fold == number
+        score = sm.GLM(
+            treated[~here], A[~here], family=sm.families.Binomial(), var_weights=s[~here]
+        ).fit(tol=1e-14)
+        p[here] = score.predict(A[here])
+        for m, arm in ((m1, 1), (m0, 0)):
+            rows = ~here & (treated == arm)
+            m[here] = sm.WLS(y[rows], A[rows], weights=s[rows]).fit().predict(A[here])
+    psi = m1 - m0 + treated * (y - m1) / p - (1 - treated) * (y - m0) / (1 - p)
+    estimate = np.average(psi, weights=s)
+    sums = np.bincount(clusters, s * (psi - estimate)) / s.sum()
+    assert ours.estimate == pytest.approx(estimate, rel=1e-9)
+    assert ours.std_error == pytest.approx(np.sqrt(40 / 39 * sums @ sums), rel=1e-9)
+    by_hand = augmented_effect(
+        y,
+        treated,
+        estimand="ATE",
+        probability=p,
+        predicted_treated=m1,
+        predicted_comparison=m0,
+        weights=s,
+        clusters=clusters,
+    )
+    assert by_hand.estimate == pytest.approx(ours.estimate, rel=1e-9)
+    assert by_hand.std_error == pytest.approx(ours.std_error, rel=1e-9)
+
+
+def folds_of(treated, units, *, folds, seed):
+    """The documented draw: shuffled units, those of one kind dealt out together."""
+    values = np.unique(units)
+    has = [np.isin(values, units[treated == arm]) for arm in (0, 1)]
+    kind = np.where(has[0] & has[1], 1, np.where(has[1], 2, 0))
+    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 53])))
+    shuffled = random.permutation(len(values))
+    order = [u for wanted in (0, 1, 2) for u in shuffled if kind[u] == wanted]
+    fold = {values[u]: place % folds for place, u in enumerate(order)}
+    return np.array([fold[unit] for unit in units])
+
+
+def test_the_att_needs_the_comparison_mean_only_and_equals_its_formula():
+    y, treated, X, s, clusters = oracle.data(13)
+    p, m0 = expit(0.5 * X[:, 0]), X @ [0.4, 0.2, 0.0]
+    ours = augmented_effect(
+        y,
+        treated,
+        estimand="ATT",
+        probability=p,
+        predicted_comparison=m0,
+        weights=s,
+        clusters=clusters,
+    )
+    weight = treated - (1 - treated) * p / (1 - p)
+    estimate = (s * weight * (y - m0)).sum() / (s * treated).sum()
+    sums = np.bincount(clusters, s * (weight * (y - m0) - treated * estimate))
+    error = np.sqrt(40 / 39 * sums @ sums) / (s * treated).sum()
+    assert ours.estimate == pytest.approx(estimate, rel=1e-12)
+    assert ours.std_error == pytest.approx(error, rel=1e-12)
+    flipped = augmented_effect(
+        y,
+        1 - treated,
+        estimand="ATC",
+        probability=1 - p,
+        predicted_treated=m0,
+        weights=s,
+        clusters=clusters,
+    )
+    assert flipped.estimate == pytest.approx(-estimate, rel=1e-12)
+    assert flipped.std_error == pytest.approx(error, rel=1e-12)
+
+
+def test_a_student_stays_in_one_fold_and_the_seed_decides():
+    y, treated, X, _, _ = oracle.data(14)
+    student = np.repeat(np.arange(100), 4)
+    arguments = {"estimand": "ATT", "clusters": np.arange(400) % 20, "groups": student}
+    first = cross_fitted_effect(y, treated, X, seed=1, **arguments)
+    again = cross_fitted_effect(y, treated, X, seed=1, **arguments)
+    other = cross_fitted_effect(y, treated, X, seed=2, **arguments)
+    assert first.estimate == again.estimate
+    assert first.estimate != other.estimate
+    order = np.random.default_rng(0).permutation(400)
+    moved = cross_fitted_effect(
+        y[order],
+        treated[order],
+        X[order],
+        estimand="ATT",
+        seed=1,
+        clusters=arguments["clusters"][order],
+        groups=student[order],
+    )
+    assert moved.estimate == pytest.approx(first.estimate, rel=1e-11)
+    assert "cross-fitted in 5 folds (seed 1)" in repr(first)
+
+
+def test_cross_fitting_recovers_the_effect_and_its_spread():
+    results = []
+    for seed in range(60):
+        y, treated, good, _ = misspecified(np.random.default_rng([15, seed]), n=600)
+        effect = cross_fitted_effect(y, treated, good, estimand="ATE", seed=1)
+        results.append((effect.estimate, effect.std_error))
+    estimates, errors = np.array(results).T
+    assert abs(estimates.mean() - 1) < 4 * estimates.std() / np.sqrt(60)
+    assert 0.7 < errors.mean() / estimates.std(ddof=1) < 1.4
+
+
+def test_cross_fitting_trims_by_the_score_out_of_fold():
+    rng = np.random.default_rng(16)
+    x = rng.normal(size=800)
+    treated = (rng.random(800) < expit(3 * x)).astype(float)
+    arguments = {"estimand": "ATE", "seed": 1, "smallest_probability": 0.1}
+    with pytest.raises(EstimationError, match="overlap='trim'"):
+        cross_fitted_effect(x, treated, x[:, None], **arguments)
+    effect = cross_fitted_effect(x, treated, x[:, None], overlap="trim", **arguments)
+    assert effect.n < 800
+    assert any(note.startswith("Trimmed") for note in effect.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"folds": 1}, "folds must be 2 or more"),
+        ({"seed": -1}, "seed 0 or above"),
+        ({"clusters": np.arange(400) % 3}, "at least 5 units"),
+        ({"groups": np.arange(3)}, "groups has shape"),
+        ({"estimand": "ATO"}, "ATT, ATC or ATE"),
+        ({"overlap": "clip"}, "refuse or trim"),
+    ],
+)
+def test_cross_fitting_refuses_what_it_cannot_do(change, message):
+    y, treated, X, _, _ = oracle.data(17)
+    with pytest.raises(EstimationError, match=message):
+        cross_fitted_effect(y, treated, X, **{"estimand": "ATE", "seed": 1} | change)
+
+
+def test_given_predictions_are_checked():
+    y, treated, _, _, _ = oracle.data(18)
+    half = np.full(400, 0.5)
+    for change, message in (
+        ({}, "needs predicted_comparison"),
+        ({"predicted_comparison": half[:5]}, "predicted_comparison has shape"),
+        ({"predicted_comparison": half * np.nan}, "400 missing"),
+        ({"predicted_comparison": half, "probability": half * 2}, "400 of 400 probabilities"),
+    ):
+        with pytest.raises(EstimationError, match=message):
+            augmented_effect(y, treated, **{"estimand": "ATT", "probability": half} | change)

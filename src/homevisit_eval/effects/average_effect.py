@@ -11,7 +11,16 @@ from scipy.special import stdtr, stdtrit
 
 from homevisit_eval.errors import EstimationError
 
-__all__ = ["AverageEffect", "EffectRows", "checked_rows", "clustered_effect"]
+__all__ = [
+    "AverageEffect",
+    "EffectRows",
+    "Target",
+    "check_groups",
+    "checked_columns",
+    "checked_rows",
+    "clustered_effect",
+    "unit_codes",
+]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -162,7 +171,9 @@ def checked_rows(
     chosen = group[used]
     if not ((chosen == 0) | (chosen == 1)).all():
         raise EstimationError(f"{function}: treated must be 0 or 1.")
-    codes = _cluster_codes(function, clusters, used)
+    codes = np.arange(int(used.sum()), dtype=np.intp)
+    if clusters is not None:
+        codes = unit_codes(function, clusters, used, "clusters")
     rows = EffectRows(outcome[used], chosen == 1, w[used], codes, used)
     check_groups(function, rows)
     same = rows.weights.min() == rows.weights.max()
@@ -283,24 +294,29 @@ def _cluster_notes(rows: EffectRows, G: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _cluster_codes(function: str, clusters: ArrayLike | None, used: Flags) -> Codes:
-    if clusters is None:
-        return np.arange(int(used.sum()), dtype=np.intp)
-    values = np.asarray(clusters)
-    if values.shape != used.shape:
+def unit_codes(function: str, values: ArrayLike, used: Flags, name: str) -> Codes:
+    """Return numbers from 0 for the values of the rows used, in their sorted order.
+
+    Raises
+    ------
+    EstimationError
+        If the shape does not fit, or values are missing or of several types.
+    """
+    given = np.asarray(values)
+    if given.shape != used.shape:
         raise EstimationError(
-            f"{function}: clusters has shape {values.shape}; give one code for each of the "
+            f"{function}: {name} has shape {given.shape}; give one code for each of the "
             f"{len(used)} rows."
         )
-    values = values[used]
+    given = given[used]
     try:
-        missing = bool((values != values).any())  # noqa: PLR0124
-        found = np.unique(values, return_inverse=True)[1]
+        missing = bool((given != given).any())  # noqa: PLR0124
+        found = np.unique(given, return_inverse=True)[1]
     except (TypeError, ValueError):
         missing = True
     if missing:
         raise EstimationError(
-            f"{function}: clusters has missing codes, or codes of several types; give one code of "
+            f"{function}: {name} has missing codes, or codes of several types; give one code of "
             "the same type for each row."
         )
     return np.asarray(found, dtype=np.intp)

@@ -12,7 +12,16 @@ from homevisit_eval.effects.average_effect import EffectRows, Target, check_grou
 from homevisit_eval.effects.working_models import WorkingModel, fit_treatment
 from homevisit_eval.errors import EstimationError
 
-__all__ = ["Overlap", "ScoredRows", "score_rows", "weights_by_score"]
+__all__ = [
+    "Overlap",
+    "ScoredRows",
+    "check_bound",
+    "check_overlap",
+    "inside_bound",
+    "score_rows",
+    "trimmed_note",
+    "weights_by_score",
+]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -85,29 +94,70 @@ def score_rows(
     Crump, R. K., Hotz, V. J., Imbens, G. W., & Mitnik, O. A. (2009). Dealing with limited overlap
     in estimation of average treatment effects. *Biometrika*, 96(1), 187-199.
     """
-    if overlap not in get_args(Overlap) or not 0 < smallest_probability < 0.5:
-        raise EstimationError(
-            f"{function}: overlap must be refuse or trim, and smallest_probability above 0 and "
-            f"below 0.5; they are {overlap!r} and {smallest_probability!r}."
-        )
+    check_bound(function, overlap, smallest_probability)
     kept = np.ones(len(rows.y), dtype=bool)
     notes: tuple[str, ...] = ()
     model, probability = fit_treatment(function, rows.treated, columns, rows.weights)
     bound = smallest_probability
     if overlap == "trim":
-        low, high = _sides(estimand)
-        outside = (low & (probability < bound)) | (high & (probability > 1 - bound))
-        if outside.any():
-            kept = ~outside
+        kept = inside_bound(probability, estimand, bound)
+        if not kept.all():
             rows, columns = rows.only(kept), columns[kept]
             check_groups(function, rows)
             model, probability = fit_treatment(function, rows.treated, columns, rows.weights)
-            notes = (
-                f"Trimmed: {int(outside.sum())} rows with scores beyond {bound:g} of 0 or 1 were "
-                "left out and the models fitted to the others; the estimand is about these.",
-            )
+            notes = trimmed_note(kept, bound, "the models were fitted to the others")
             bound *= AFTER_TRIMMING
-    own = _own_probability(probability, rows.treated, estimand)
+    notes += check_overlap(function, probability, rows.treated, estimand=estimand, bound=bound)
+    return ScoredRows(rows, columns, model, probability, kept, notes)
+
+
+def check_bound(function: str, overlap: str, smallest_probability: float) -> None:
+    """Refuse options that are not offered.
+
+    Raises
+    ------
+    EstimationError
+        If there is one.
+    """
+    if overlap not in get_args(Overlap) or not 0 < smallest_probability < 0.5:
+        raise EstimationError(
+            f"{function}: overlap must be refuse or trim, and smallest_probability above 0 and "
+            f"below 0.5; they are {overlap!r} and {smallest_probability!r}."
+        )
+
+
+def inside_bound(probability: Floats, estimand: Target, bound: float) -> Flags:
+    """Return which rows, of either group, have scores that trimming keeps, shape (n,)."""
+    low, high = _sides(estimand)
+    return ~((low & (probability < bound)) | (high & (probability > 1 - bound)))
+
+
+def trimmed_note(kept: Flags, bound: float, then: str) -> tuple[str, ...]:
+    """Return the sentence on trimmed rows, none if there are none."""
+    if kept.all():
+        return ()
+    return (
+        f"Trimmed: {int((~kept).sum())} rows with scores beyond {bound:g} of 0 or 1 were left "
+        f"out, {then}; the estimand is about these.",
+    )
+
+
+def check_overlap(
+    function: str, probability: Floats, treated: Flags, *, estimand: Target, bound: float
+) -> tuple[str, ...]:
+    """Refuse rows whose own group is less probable than the bound; return notes on small ones.
+
+    Raises
+    ------
+    EstimationError
+        If there are such rows.
+    """
+    low, high = _sides(estimand)
+    own = np.ones(len(probability))
+    if low:
+        own[treated] = probability[treated]
+    if high:
+        own[~treated] = 1.0 - probability[~treated]
     extreme = int((own < bound).sum())
     if extreme:
         raise EstimationError(
@@ -116,13 +166,12 @@ def score_rows(
             "overlap='trim', use the overlap population (ATO), or use fewer covariates."
         )
     near = int((own < NEAR).sum())
-    if near:
-        notes = (
-            *notes,
-            f"{near} of {len(own)} rows have a probability of their own group below {NEAR:g}: the "
-            "estimate leans on few rows.",
-        )
-    return ScoredRows(rows, columns, model, probability, kept, notes)
+    if not near:
+        return ()
+    return (
+        f"{near} of {len(own)} rows have a probability of their own group below {NEAR:g}: the "
+        "estimate leans on few rows.",
+    )
 
 
 def weights_by_score(probability: Floats, *, estimand: Target, arm: bool) -> tuple[Floats, Floats]:
@@ -154,13 +203,3 @@ def weights_by_score(probability: Floats, *, estimand: Target, arm: bool) -> tup
 def _sides(estimand: Target) -> tuple[bool, bool]:
     """Say whether scores near 0, and near 1, lead to large weights."""
     return estimand in ("ATE", "ATC"), estimand in ("ATE", "ATT")
-
-
-def _own_probability(probability: Floats, treated: Flags, estimand: Target) -> Floats:
-    low, high = _sides(estimand)
-    own = np.ones(len(probability))
-    if low:
-        own[treated] = probability[treated]
-    if high:
-        own[~treated] = 1.0 - probability[~treated]
-    return own
