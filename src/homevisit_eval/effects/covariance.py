@@ -8,13 +8,12 @@ cells, each divided by the square root of its total weight. The projection is H 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from homevisit_eval.effects.projected_design import ProjectedDesign, sum_by_cluster, sums
 from homevisit_eval.errors import EstimationError
 
 __all__ = [
@@ -31,80 +30,6 @@ ZERO_BELOW = 1e-10  # eigenvalues of I - H; they lie in 0..1, rounding leaves ab
 STACK_VALUES = 4_000_000  # numbers held at once while small clusters are worked on together
 DENSE_VALUES = 4_000_000  # clusters times cells up to which sums by both are held in full
 DENSE_CELLS = 800
-
-
-@dataclass(frozen=True, eq=False)
-class ProjectedDesign:
-    """A weighted design, freed of absorbed cells and made orthonormal.
-
-    Attributes
-    ----------
-    Q : array of shape (n, p)
-        Orthonormal basis of the columns, times the square roots of the weights.
-    weights : array of shape (n,)
-        Above 0, with mean 1; all exactly 1 if they are constant.
-    cells : array of shape (n,) of 0..C-1, or None
-        The absorbed cell of each row.
-    clusters : array of shape (n,) of 0..G-1
-        The cluster of each row.
-    """
-
-    Q: Floats
-    weights: Floats
-    cells: Codes | None
-    clusters: Codes
-
-    @property
-    def p(self) -> int:
-        """Columns beside the absorbed cells."""
-        return int(self.Q.shape[1])
-
-    @cached_property
-    def G(self) -> int:
-        """Clusters."""
-        return int(self.clusters.max()) + 1
-
-    @cached_property
-    def n_cells(self) -> int:
-        """Absorbed cells."""
-        return 0 if self.cells is None else int(self.cells.max()) + 1
-
-    @cached_property
-    def cell_weights(self) -> Floats:
-        """Total weight of each absorbed cell, shape (C,)."""
-        return _sums(self._cell_codes, self.weights, self.n_cells)
-
-    @cached_property
-    def root_weights(self) -> Floats:
-        """Square roots of the weights, shape (n,)."""
-        return np.sqrt(self.weights)
-
-    @cached_property
-    def unweighted(self) -> bool:
-        """Whether all weights are 1."""
-        return bool((self.weights == 1.0).all())
-
-    @cached_property
-    def D(self) -> Floats:
-        """Value of each row in the column of its absorbed cell, shape (n,)."""
-        return np.asarray(1.0 / np.sqrt(self.cell_weights))[self._cell_codes]
-
-    @cached_property
-    def middle(self) -> tuple[Floats, Floats, Floats]:
-        """Blocks of Z'W^2 Z: (p, p), (C, p) and the diagonal (C,) of the last."""
-        w = self.weights
-        dense = (self.Q * w[:, None]).T @ self.Q
-        if self.cells is None:
-            return dense, np.zeros((0, self.p)), np.zeros(0)
-        scale = w * self.root_weights * self.D
-        across = np.column_stack(
-            [_sums(self.cells, scale * self.Q[:, j], self.n_cells) for j in range(self.p)]
-        )
-        return dense, across, _sums(self.cells, w**2, self.n_cells) / self.cell_weights
-
-    @property
-    def _cell_codes(self) -> Codes:
-        return np.zeros(0, dtype=np.intp) if self.cells is None else self.cells
 
 
 def sandwich_covariance(design: ProjectedDesign, residuals: Floats, inverse: Floats) -> Floats:
@@ -127,7 +52,7 @@ def sandwich_covariance(design: ProjectedDesign, residuals: Floats, inverse: Flo
     Liang, K.-Y., & Zeger, S. L. (1986). Longitudinal data analysis using generalized linear
     models. *Biometrika*, 73(1), 13-22.
     """
-    scores = _sum_by_cluster(design, design.root_weights * residuals) @ inverse.T
+    scores = sum_by_cluster(design, design.root_weights * residuals) @ inverse.T
     return np.asarray(scores.T @ scores, dtype=np.float64)
 
 
@@ -222,7 +147,7 @@ def bias_reduced_covariance(
             adjusted[rows[0]] = _adjust_low_rank(design, rows[0], adjusted[rows[0]])
         else:
             adjusted[rows] = _adjust_stack(design, rows, adjusted[rows])
-    scores = _sum_by_cluster(design, design.root_weights * adjusted[:, 0]) @ inverse.T
+    scores = sum_by_cluster(design, design.root_weights * adjusted[:, 0]) @ inverse.T
     df = np.array([_satterthwaite_df(design, a) for a in adjusted[:, 1:].T])
     return np.asarray(scores.T @ scores, dtype=np.float64), df
 
@@ -298,22 +223,11 @@ def _inverse_root(eigenvalues: Floats) -> Floats:
     return np.where(positive, 1.0 / np.sqrt(np.where(positive, eigenvalues, 1.0)), 0.0)
 
 
-def _sums(codes: Codes, values: Floats, levels: int) -> Floats:
-    return np.bincount(codes, values, levels).astype(np.float64, copy=False)
-
-
-def _sum_by_cluster(design: ProjectedDesign, values: Floats) -> Floats:
-    """Return the cluster sums of each column of Q times `values`, shape (G, p)."""
-    return np.column_stack(
-        [_sums(design.clusters, design.Q[:, j] * values, design.G) for j in range(design.p)]
-    )
-
-
 def _satterthwaite_df(design: ProjectedDesign, a: Floats) -> float:
     """Return the degrees of freedom of one coefficient from its adjusted rows a (n,)."""
-    squares = _sums(design.clusters, a * a, design.G)
-    U = _sum_by_cluster(design, a / design.root_weights)
-    V = _sum_by_cluster(design, a * design.root_weights)
+    squares = sums(design.clusters, a * a, design.G)
+    U = sum_by_cluster(design, a / design.root_weights)
+    V = sum_by_cluster(design, a * design.root_weights)
     if design.G * design.n_cells > DENSE_VALUES or design.n_cells > DENSE_CELLS:
         cells = _sparse_cell_sums(design, a), _sparse_cell_sums(design, a * design.weights)
         return _df_by_blocks(design, squares, (U, V), cells)
@@ -333,7 +247,7 @@ def _cell_sums(design: ProjectedDesign, values: Floats) -> Floats:
     if design.cells is None:
         return np.empty((design.G, 0))
     codes = design.clusters * design.n_cells + design.cells
-    flat = _sums(codes, values * design.D, design.G * design.n_cells)
+    flat = sums(codes, values * design.D, design.G * design.n_cells)
     return flat.reshape(design.G, design.n_cells)
 
 

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import compress
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import qr, solve_triangular
 from scipy.special import stdtr, stdtrit
-from threadpoolctl import ThreadpoolController
 
 from homevisit_eval.effects.covariance import (
-    ProjectedDesign,
     bias_reduced_covariance,
     jackknife_covariance,
     sandwich_covariance,
 )
+from homevisit_eval.effects.prepared_design import PreparedDesign, one_thread, prepare_design
 from homevisit_eval.errors import EstimationError
 
-__all__ = ["CovarianceType", "LeastSquaresFit", "fit_least_squares"]
+__all__ = ["CovarianceType", "LeastSquaresFit", "fit_least_squares", "fit_outcome"]
 
 CovarianceType = Literal["CR0", "CR1", "CR2", "HC3"]
 Floats = NDArray[np.float64]
-Codes = NDArray[np.intp]
 
-COLLINEAR_BELOW = 1e-8
 DF_CONVENTIONS = {
     "CR0": "G - 1",
     "CR1": "G - 1",
@@ -175,227 +169,93 @@ def fit_least_squares(
     >>> fit.coefficients.round(6).tolist()
     [1.5, 3.0]
     """
-    if covariance == "HC3" and clusters is not None:
+    prepared = prepare_design(X, weights=weights, absorb=absorb, clusters=clusters, names=names)
+    return fit_outcome(prepared, y, covariance=covariance, df_for=df_for)
+
+
+def fit_outcome(
+    prepared: PreparedDesign,
+    y: ArrayLike,
+    *,
+    covariance: CovarianceType = "CR2",
+    df_for: Sequence[str] | None = None,
+) -> LeastSquaresFit:
+    """Regress one outcome on a prepared design, with cluster-robust standard errors.
+
+    Parameters
+    ----------
+    prepared
+        From `prepare_design`, which one call of many outcomes shares.
+    y : array of shape (rows given,)
+    covariance, df_for
+        As in `fit_least_squares`.
+
+    Returns
+    -------
+    LeastSquaresFit
+
+    Raises
+    ------
+    EstimationError
+        If y has another shape or is missing in a row of positive weight, or the covariance
+        cannot be had.
+    """
+    if covariance == "HC3" and prepared.clustered:
         raise EstimationError(
-            "fit_least_squares: HC3 is for independent rows; with clusters choose CR1 or CR2."
+            "least squares: HC3 is for independent rows; with clusters choose CR1 or CR2."
         )
-    outcome, columns, w, used = _checked(y, X, weights)
-    labels = _labels(names, columns.shape[1])
-    factors = [_codes(codes, used, "a factor of absorb") for codes in absorb]
-    groups = np.arange(len(outcome)) if clusters is None else _codes(clusters, used, "clusters")
-    with _threads().limit(limits=1, user_api="blas"):
-        projection = _project(columns, w, factors, groups)
-        design = projection.design
-        kept = tuple(compress(labels, projection.keep))
-        dropped = tuple(compress(labels, ~projection.keep))
-        n, K, G = len(outcome), design.p + design.n_cells, design.G
-        _check_identified(n, K, G, columns=len(kept))
-        swept = _sweep(outcome, design) * design.root_weights
+    design, n, K, G = prepared.design, prepared.n, prepared.K, prepared.G
+    with one_thread():
+        swept = prepared.sweep(_checked_outcome(y, prepared.used)) * design.root_weights
         effects = design.Q.T @ swept
         residuals = (swept - design.Q @ effects) / design.root_weights
-        df = np.full(len(kept), np.nan if covariance == "CR2" else G - 1.0)
+        df = np.full(len(prepared.names), np.nan if covariance == "CR2" else G - 1.0)
         if covariance == "CR2":
-            wanted = [j for j, name in enumerate(kept) if df_for is None or name in df_for]
+            wanted = [j for j, x in enumerate(prepared.names) if df_for is None or x in df_for]
             matrix, df[wanted] = bias_reduced_covariance(
-                design, residuals, projection.inverse, wanted
+                design, residuals, prepared.inverse, wanted
             )
         elif covariance == "HC3":
-            matrix = jackknife_covariance(design, residuals, projection.inverse)
+            matrix = jackknife_covariance(design, residuals, prepared.inverse)
             df[:] = n - K
         else:
             factor = G / (G - 1) * (n - 1) / (n - K) if covariance == "CR1" else 1.0
-            matrix = factor * sandwich_covariance(design, residuals, projection.inverse)
-    everywhere = np.full(used.shape, np.nan)
-    everywhere[used] = residuals
+            matrix = factor * sandwich_covariance(design, residuals, prepared.inverse)
+    everywhere = np.full(prepared.used.shape, np.nan)
+    everywhere[prepared.used] = residuals
     return LeastSquaresFit(
-        coefficients=projection.inverse @ effects,
+        coefficients=prepared.inverse @ effects,
         covariance=matrix,
         std_errors=np.sqrt(np.maximum(np.diag(matrix), 0.0)),
         df=df,
-        names=kept,
-        dropped=dropped,
+        names=prepared.names,
+        dropped=prepared.dropped,
         residuals=everywhere,
         n=n,
         K=K,
         G=G,
         covariance_type=covariance,
         df_convention=DF_CONVENTIONS[covariance],
-        notes=_notes(dropped),
+        notes=_notes(prepared.dropped),
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Projection:
-    """The projected design; `inverse` (q, p) turns Q'W^(1/2) y into the q coefficients wanted;
-    `keep` (k,) says which columns of X these are."""
-
-    design: ProjectedDesign
-    inverse: Floats
-    keep: NDArray[np.bool_]
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """Return the controller of BLAS threads: one is faster for many small matrices, and gives
-    the same last digits on every machine."""
-    return ThreadpoolController()
-
-
-def _project(columns: Floats, w: Floats, factors: Sequence[Codes], groups: Codes) -> _Projection:
-    """Free the design of absorbed factors and of collinear columns, and make it orthonormal."""
-    levels = [int(codes.max()) + 1 for codes in factors]
-    swept = int(np.argmax(levels)) if factors else -1
-    cells = factors[swept] if factors else None
-    dummies = [
-        codes == level
-        for position, codes in enumerate(factors)
-        if position != swept
-        for level in range(1, levels[position])
-    ]
-    matrix, length = _swept_columns(columns, w, dummies, cells)
-    if len(w) <= matrix.shape[1]:
-        raise _too_few_rows(matrix.shape[1])
-    q, r = qr(matrix, mode="economic", overwrite_a=True, check_finite=False)
-    independent = _independent(r, length)
-    if not independent.all():
-        rotation, r = qr(r[:, independent], mode="economic")
-        q = np.asfortranarray(q @ rotation)
-    design = ProjectedDesign(Q=q, weights=w, cells=cells, clusters=groups)
-    extra = int(independent[: len(dummies)].sum())
-    inverse = solve_triangular(r, np.eye(len(r)))[extra:]
-    return _Projection(design, inverse, independent[len(dummies) :])
-
-
-def _swept_columns(
-    columns: Floats, w: Floats, dummies: Sequence[NDArray[np.bool_]], cells: Codes | None
-) -> tuple[Floats, Floats]:
-    """Return dummies and columns, demeaned by cell, times root weights, (n, p), and their
-    lengths before demeaning, (p,)."""
-    p = len(dummies) + columns.shape[1]
-    root = np.sqrt(w)
-    totals = None if cells is None else np.bincount(cells, w)
-    matrix, length = np.empty((len(w), p), order="F"), np.empty(p)
-    for j in range(p):
-        column = dummies[j] if j < len(dummies) else columns[:, j - len(dummies)]
-        values = column * root
-        length[j] = np.sqrt(values @ values)
-        if cells is not None and totals is not None:
-            values -= (np.bincount(cells, values * root) / totals)[cells] * root
-        matrix[:, j] = values
-    return matrix, length
-
-
-def _independent(r: Floats, length: Floats) -> NDArray[np.bool_]:
-    """Return which columns of a triangle are not combinations of earlier ones that are kept."""
-    keep = np.ones(r.shape[1], dtype=bool)
-    if (np.abs(np.diag(r)) > COLLINEAR_BELOW * length).all():
-        return keep
-    basis = np.empty((r.shape[0], 0))
-    for j in range(r.shape[1]):
-        rest = r[:, j] - basis @ (basis.T @ r[:, j])
-        rest -= basis @ (basis.T @ rest)
-        size = float(np.sqrt(rest @ rest))
-        keep[j] = size > COLLINEAR_BELOW * length[j]
-        if keep[j]:
-            basis = np.column_stack([basis, rest / size])
-    return keep
-
-
-def _sweep(values: Floats, design: ProjectedDesign) -> Floats:
-    if design.cells is None:
-        return values
-    means = np.bincount(design.cells, design.weights * values) / design.cell_weights
-    return np.asarray(values - means[design.cells], dtype=np.float64)
-
-
-def _checked(
-    y: ArrayLike, X: ArrayLike, weights: ArrayLike | None
-) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
-    outcome, columns = np.asarray(y, dtype=np.float64), np.asarray(X, dtype=np.float64)
-    n = len(outcome)
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    if outcome.ndim != 1 or columns.ndim != 2 or len(columns) != n or w.shape != (n,):
+def _checked_outcome(y: ArrayLike, used: NDArray[np.bool_]) -> Floats:
+    outcome = np.asarray(y, dtype=np.float64)
+    if outcome.shape != used.shape:
         raise EstimationError(
-            f"fit_least_squares: y has shape {outcome.shape}, X {columns.shape} and weights "
-            f"{w.shape}; give (n,), (n, k) and (n,)."
-        )
-    if not np.isfinite(w).all() or (w < 0).any():
-        raise EstimationError(
-            f"fit_least_squares: {int((~(w >= 0) | np.isinf(w)).sum())} weights are missing, "
-            "infinite or negative; give weights of 0 or more."
-        )
-    used = w > 0
-    if not used.any():
-        raise EstimationError(
-            "fit_least_squares: no row has a positive weight; give at least as many rows as "
-            "parameters."
+            f"least squares: y has shape {outcome.shape} for {len(used)} rows of X; give one "
+            "value for each."
         )
     if not used.all():
-        outcome, columns, w = outcome[used], columns[used], w[used]
+        outcome = outcome[used]
     bad = int(len(outcome) - np.isfinite(outcome).sum())
-    bad += int(columns.size - np.isfinite(columns).sum())
     if bad:
         raise EstimationError(
-            f"fit_least_squares: y or X has {bad} missing or infinite values in rows of positive "
-            "weight; leave these rows out."
+            f"least squares: y has {bad} missing or infinite values in rows of positive weight; "
+            "leave these rows out."
         )
-    w = np.ones(len(w)) if w.min() == w.max() else w / w.mean()
-    return outcome, columns, w, used
-
-
-def _labels(names: Sequence[str] | None, k: int) -> tuple[str, ...]:
-    labels = tuple(names) if names is not None else tuple(f"x{j}" for j in range(k))
-    if len(labels) != k or len(set(labels)) != k:
-        raise EstimationError(
-            f"fit_least_squares: names has {len(labels)} entries, {len(set(labels))} of them "
-            f"different; X has {k} columns. Give one name for each, none twice."
-        )
-    return labels
-
-
-def _codes(codes: ArrayLike, used: NDArray[np.bool_], what: str) -> Codes:
-    values = np.asarray(codes)
-    if values.shape != used.shape:
-        raise EstimationError(
-            f"fit_least_squares: {what} has shape {values.shape}; give one code for each of the "
-            f"{len(used)} rows."
-        )
-    values = values[used]
-    if values.dtype.kind == "O":
-        values = values.astype(str) if all(isinstance(v, str) for v in values) else values
-    missing = values.dtype.kind == "f" and np.isnan(values).any()
-    try:
-        _, found = np.unique(values, return_inverse=True)
-    except TypeError:
-        missing = True
-    if missing:
-        raise EstimationError(
-            f"fit_least_squares: {what} has missing codes, or codes of several types; give one "
-            "code of the same type for each row."
-        )
-    return np.asarray(found, dtype=np.intp)
-
-
-def _check_identified(n: int, K: int, G: int, *, columns: int) -> None:
-    if not columns:
-        raise EstimationError(
-            "fit_least_squares: no column of X varies beyond the absorbed factors; give a "
-            "column that does."
-        )
-    if n <= K:
-        raise _too_few_rows(K)
-    if G < 2:
-        raise EstimationError(
-            "fit_least_squares: all rows are in one cluster, so no standard error can be "
-            "computed; choose a level of clustering with at least two."
-        )
-
-
-def _too_few_rows(K: int) -> EstimationError:
-    return EstimationError(
-        f"fit_least_squares: there are too few rows to determine {K} parameters; use fewer "
-        "columns or absorb fewer levels."
-    )
+    return outcome
 
 
 def _notes(dropped: Sequence[str]) -> tuple[str, ...]:
