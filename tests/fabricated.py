@@ -102,6 +102,7 @@ def effect(outcome: Outcome = INCIDENT, **changes: Any) -> Effect:
         "effect_size_kind": "Cox index",
         "improvement_index": 7.42,
         "estimate_interacted": -0.0299,
+        "std_error_interacted": 0.0125,
         "n_visited": 1998,
         "n_comparison": 1998,
         "students_visited": 1490,

@@ -290,7 +290,7 @@ class AbadieImbens:
     """The mean difference within matches, with the standard error of matching itself.
 
     For nearest-neighbor matching with replacement, where the bootstrap and sandwich errors that
-    take the matches as given are wrong. Rows count as independent.
+    take the matches as given are wrong.
 
     Parameters
     ----------
@@ -299,6 +299,8 @@ class AbadieImbens:
         among the comparison students. ``"none"``: the plain difference.
     neighbors
         How many students of the same group the variance of an outcome is judged from.
+    cluster
+        ``"none"``: student-years count as independent.
 
     Raises
     ------
@@ -318,6 +320,7 @@ class AbadieImbens:
     model: Literal["abadie_imbens"] = "abadie_imbens"
     bias_adjustment: Literal["covariates", "none"] = "covariates"
     neighbors: Annotated[int, between(1, 20)] = 1
+    cluster: Literal["none"] = "none"
 
     def __post_init__(self) -> None:
         check_fields(self)

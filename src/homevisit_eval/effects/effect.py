@@ -35,10 +35,11 @@ class Effect:
     improvement_index
         Percentile points: 100 (Phi(effect size) - .5), positive where the difference is
         favorable (`Outcome.beneficial`), whatever its sign.
-    estimate_interacted
+    estimate_interacted, std_error_interacted
         The average effect on those whom the estimand is about (for the ATT the visited) by
         regression with treatment interacted with every covariate and cell, in units of the
-        outcome; NaN for other models than `FixedEffects`, or if it cannot be computed. The
+        outcome, with its standard error (influence functions summed by cluster, times
+        G / (G - 1)); NaN for other models than `FixedEffects`, or if it cannot be computed. The
         estimate is that effect only if effects do not vary.
     n_visited, n_comparison, students_visited, students_comparison
         Student-years with this outcome observed, and distinct students among them.
@@ -82,6 +83,7 @@ class Effect:
     effect_size_kind: str
     improvement_index: float
     estimate_interacted: float
+    std_error_interacted: float
     n_visited: int
     n_comparison: int
     students_visited: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from types import MappingProxyType
 from typing import assert_never
 
 import numpy as np
@@ -29,9 +28,10 @@ from homevisit_eval.effect_sizes import (
     weighted_sd,
 )
 from homevisit_eval.effects.effect import Effect
+from homevisit_eval.effects.fit_model import fit_model
 from homevisit_eval.effects.imputation import imputed_effect_on_treated
-from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squares
-from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, regression_rows
+from homevisit_eval.effects.model_fit import ModelFit
+from homevisit_eval.effects.regression_rows import RegressionRows, regression_rows
 from homevisit_eval.effects.whose import EFFECT_ON, GROUPS, Target
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import Estimand, MatchedSample
@@ -108,13 +108,15 @@ def estimate_effect(
     allowed("outcome", outcome, sample.question.outcomes)
     model = model or sample.question.model or sample.design.model
     rows = regression_rows(matched, outcome, model)
-    fit = _fit(rows, outcome, model)
-    effect = _effect(matched, sample.design.outcome(outcome), model, rows, fit)
-    logger.info("%s: %d clusters, K = %d", outcome, fit.G, fit.K)
+    _check_rows(rows, outcome, model.cluster)
+    measured = sample.design.outcome(outcome)
+    fit = fit_model(matched, rows, measured, model)
+    effect = _effect(matched, measured, model, rows, fit)
+    logger.info("%s: %d clusters, K = %d", outcome, fit.clusters, fit.parameters)
     return effect
 
 
-def _fit(rows: RegressionRows, outcome: str, model: OutcomeModel) -> LeastSquaresFit:
+def _check_rows(rows: RegressionRows, outcome: str, cluster: str) -> None:
     if rows.y.min() == rows.y.max():
         raise EstimationError(
             f"{outcome}: it has the same value in all {len(rows.y)} matched student-years, so "
@@ -122,37 +124,9 @@ def _fit(rows: RegressionRows, outcome: str, model: OutcomeModel) -> LeastSquare
         )
     if len(np.unique(rows.clusters)) < 2:
         raise EstimationError(
-            f"{outcome}: all matched student-years are in one {model.cluster}, so no standard "
+            f"{outcome}: all matched student-years are in one {cluster}, so no standard "
             "error can be computed. Choose another cluster level in the model."
         )
-    try:
-        fit = fit_least_squares(
-            rows.y,
-            np.column_stack([rows.X, rows.visited]),  # last, so that it is dropped if determined
-            weights=rows.weights,
-            absorb=rows.absorb,
-            clusters=rows.clusters,
-            covariance=model.covariance,
-            names=[*rows.names, TREATMENT],
-            df_for=[TREATMENT],
-        )
-    except EstimationError as error:
-        said = str(error).removeprefix("fit_least_squares: ")
-        raise EstimationError(f"{outcome}: {said}") from None
-    if TREATMENT not in fit.names:
-        raise EstimationError(
-            f"{outcome}: the {len(rows.names)} columns of covariates and the absorbed cells "
-            "determine who was visited, so no effect is identified. Absorb fewer columns, or "
-            "leave out the covariate that decides who is visited."
-        )
-    position = fit.names.index(TREATMENT)
-    if not (fit.std_errors[position] > 0 and fit.df[position] > 0):
-        raise EstimationError(
-            f"{outcome}: the standard error of the effect is 0 with {fit.G} clusters, because "
-            "the model fits the clusters that hold visited students perfectly. Choose a finer "
-            "cluster level, or fewer covariates."
-        )
-    return fit
 
 
 def _effect(
@@ -160,19 +134,18 @@ def _effect(
     outcome: Outcome,
     model: OutcomeModel,
     rows: RegressionRows,
-    fit: LeastSquaresFit,
+    fit: ModelFit,
 ) -> Effect:
     sample, question = matched.sample, matched.sample.question
     level = sample.design.confidence_level
-    position = fit.names.index(TREATMENT)
-    estimate, std_error = float(fit.coefficients[position]), float(fit.std_errors[position])
-    low, high = (float(bound) for bound in fit.intervals(level)[position])
+    estimate, std_error = fit.estimate, fit.std_error
+    low, high = fit.interval(level)
     groups = [rows.visited == 1, rows.visited == 0]
     means = [weighted_mean(rows.y[group], rows.weights[group]) for group in groups]
     sds = [weighted_sd(rows.y[group], rows.weights[group]) for group in groups]
     counts = [int(group.sum()) for group in groups]
     size, kind = _effect_size(outcome, estimate, means[0], sds, counts)
-    interacted = _interacted(rows, model, matched.matches.estimand.target)
+    interacted, interacted_error = _interacted(rows, model, matched.matches.estimand.target)
     students = [len(np.unique(rows.students[group])) for group in groups]
     clusters = [len(np.unique(rows.clusters[group])) for group in groups]
     return Effect(
@@ -186,15 +159,15 @@ def _effect(
         model=model,
         estimate=estimate,
         std_error=std_error,
-        df=float(fit.df[position]),
+        df=fit.df,
         df_convention=fit.df_convention,
-        covariance=fit.covariance_type,
+        covariance=fit.covariance,
         cluster=model.cluster,
         confidence_level=level,
         ci_low=low,
         ci_high=high,
         t=estimate / std_error,
-        p_value=float(fit.p_values[position]),
+        p_value=fit.p_value,
         p_value_adjusted=math.nan,
         adjusted_mean_visited=means[0],
         adjusted_mean_comparison=means[0] - estimate,
@@ -206,6 +179,7 @@ def _effect(
         effect_size_kind=kind,
         improvement_index=improvement_index(size if outcome.beneficial == "higher" else -size),
         estimate_interacted=interacted,
+        std_error_interacted=interacted_error,
         n_visited=counts[0],
         n_comparison=counts[1],
         students_visited=students[0],
@@ -214,11 +188,11 @@ def _effect(
         matched_comparison=rows.matched_comparison,
         matched_students_visited=rows.matched_students_visited,
         matched_students_comparison=rows.matched_students_comparison,
-        clusters=fit.G,
+        clusters=fit.clusters,
         clusters_visited=clusters[0],
         clusters_comparison=clusters[1],
-        parameters=fit.K,
-        coefficients=_coefficients(fit),
+        parameters=fit.parameters,
+        coefficients=fit.coefficients,
         formula=rows.formula,
         notes=(
             *fit.notes,
@@ -249,29 +223,38 @@ def _estimand(matched: MatchedSample, observed: list[int]) -> Estimand:
     return replace(estimand, restriction=words)
 
 
-def _interacted(rows: RegressionRows, model: OutcomeModel, target: Target) -> float:
-    """Return the effect of the estimand with all interactions; NaN if it cannot be computed.
+def _interacted(rows: RegressionRows, model: OutcomeModel, target: Target) -> tuple[float, float]:
+    """Return the effect of the estimand with all interactions, and its clustered standard error;
+    NaN if they cannot be computed.
 
     For the ATE and the ATO that is the mean of the effects on both groups, each weighted to the
     target, by their total weights.
     """
     if not isinstance(model, FixedEffects):
-        return math.nan
+        return math.nan, math.nan
     cells: NDArray[np.int64] | None = None
     if rows.absorb:
         cells = np.unique(np.column_stack(rows.absorb), axis=0, return_inverse=True)[1].ravel()
-    found, totals = [], []
+    estimate, influence = 0.0, np.zeros(len(rows.y))
+    whole = sum(rows.weights[_of(rows, group)].sum() for group in GROUPS[target])
     for group in GROUPS[target]:
-        of_group, sign = (rows.visited, 1.0) if group == "visited" else (1 - rows.visited, -1.0)
+        members, sign = _of(rows, group), 1.0 if group == "visited" else -1.0
+        share = sign * rows.weights[members].sum() / whole
         try:
             effect = imputed_effect_on_treated(
-                rows.y, rows.X, of_group, weights=rows.weights, cells=cells
+                rows.y, rows.X, members, weights=rows.weights, cells=cells
             )
         except EstimationError:
-            return math.nan
-        found.append(sign * effect)
-        totals.append(rows.weights[of_group == 1].sum())
-    return found[0] if len(found) == 1 else float(np.average(found, weights=totals))
+            return math.nan, math.nan
+        estimate += share * effect.estimate
+        influence += share * effect.influence
+    G = int(rows.clusters.max()) + 1
+    sums = np.bincount(rows.clusters, influence, G)
+    return float(estimate), math.sqrt(G / (G - 1) * float(sums @ sums))
+
+
+def _of(rows: RegressionRows, group: str) -> NDArray[np.bool_]:
+    return rows.visited == (1 if group == "visited" else 0)
 
 
 def _effect_size(
@@ -284,17 +267,6 @@ def _effect_size(
             return hedges_g(estimate, *sds, *counts), "Hedges' g"
         case _:
             assert_never(outcome.scale)
-
-
-def _coefficients(fit: LeastSquaresFit) -> MappingProxyType[str, tuple[float, float]]:
-    """Return estimates and standard errors by name, the effect first."""
-    values = {
-        name: (float(estimate), float(std_error))
-        for name, estimate, std_error in zip(
-            fit.names, fit.coefficients, fit.std_errors, strict=True
-        )
-    }
-    return MappingProxyType({TREATMENT: values.pop(TREATMENT), **values})
 
 
 def _sample_notes(matched: MatchedSample, outcome: Outcome, counts: list[int]) -> list[str]:
@@ -336,12 +308,12 @@ def _left_out(matched: MatchedSample, who: str) -> str:
             assert_never(made)
 
 
-def _inference_notes(model: OutcomeModel, fit: LeastSquaresFit, clusters: list[int]) -> list[str]:
-    notes = notes_on_df(float(fit.df[fit.names.index(TREATMENT)]))
-    if fit.G < FEW_CLUSTERS:
+def _inference_notes(model: OutcomeModel, fit: ModelFit, clusters: list[int]) -> list[str]:
+    notes = notes_on_df(fit.df)
+    if fit.clusters < FEW_CLUSTERS:
         notes.append(
-            f"Only {fit.G} clusters ({model.cluster}): standard errors rest on few independent "
-            "groups."
+            f"Only {fit.clusters} clusters ({model.cluster}): standard errors rest on few "
+            "independent groups."
         )
     for words, count in zip(("visited", "comparison"), clusters, strict=True):
         if count == 1:

@@ -89,6 +89,7 @@ def pool_effects(effects: Sequence[Effect]) -> Effect:
         p_value_adjusted=math.nan,
         sd_visited=_root_mean_square([one.sd_visited for one in effects]),
         sd_comparison=_root_mean_square([one.sd_comparison for one in effects]),
+        std_error_interacted=_pooled_error(effects),
         improvement_index=improvement_index(
             size if first.outcome.beneficial == "higher" else -size
         ),
@@ -116,6 +117,14 @@ def _check(effects: Sequence[Effect]) -> None:
 def _estimand(effects: Sequence[Effect]) -> Estimand:
     """Return the estimand with a restriction, if that of any imputation has one."""
     return max((one.estimand for one in effects), key=lambda estimand: len(estimand.restriction))
+
+
+def _pooled_error(effects: Sequence[Effect]) -> float:
+    """Return the pooled standard error of the interacted effect; NaN if one has none."""
+    values = [(one.estimate_interacted, one.std_error_interacted, math.inf) for one in effects]
+    if not all(math.isfinite(error) and error > 0 for _, error, _ in values):
+        return math.nan
+    return pool_estimates(*np.array(values).T).std_error
 
 
 def _root_mean_square(values: Sequence[float]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -26,7 +26,7 @@ from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.design_matrix import INTERCEPT, make_design_matrix
 from homevisit_eval.matching.matched_sample import MatchedSample
 
-__all__ = ["TREATMENT", "RegressionRows", "regression_rows"]
+__all__ = ["TREATMENT", "RegressionRows", "clustered_by", "regression_rows"]
 
 TREATMENT = "visited"
 
@@ -48,6 +48,8 @@ class RegressionRows:
         Codes of the absorbed cells, and of grade bands where these do not nest the cells.
     clusters, students : arrays of shape (n,)
         Codes.
+    places : array of shape (n,)
+        The position of each row in the sample's baseline.
     matched_visited, matched_comparison, matched_students_visited, matched_students_comparison
         All matched student-years, and distinct students, with and without the outcome observed.
     formula
@@ -62,6 +64,7 @@ class RegressionRows:
     absorb: tuple[NDArray[np.int64], ...]
     clusters: NDArray[np.int64]
     students: NDArray[np.int64]
+    places: NDArray[np.intp]
     matched_visited: int
     matched_comparison: int
     matched_students_visited: int
@@ -104,12 +107,25 @@ def regression_rows(matched: MatchedSample, outcome: str, model: OutcomeModel) -
         absorb=absorb,
         clusters=_clusters(matched, rows, model.cluster),
         students=_codes(rows, ["unit_id"]),
+        places=np.flatnonzero(used),
         matched_visited=len(visited),
         matched_comparison=len(comparison),
         matched_students_visited=visited.nunique(),
         matched_students_comparison=comparison.nunique(),
         formula=f"{outcome} ~ {right}",
     )
+
+
+def clustered_by(matched: MatchedSample, rows: RegressionRows, cluster: str) -> RegressionRows:
+    """Return the same rows with clusters of another kind.
+
+    Raises
+    ------
+    EstimationError
+        If a row has no such cluster.
+    """
+    part = matched.sample.baseline.iloc[rows.places]
+    return replace(rows, clusters=_clusters(matched, part, cluster))
 
 
 def _columns(
@@ -215,6 +231,8 @@ def _clusters(matched: MatchedSample, rows: pd.DataFrame, cluster: str) -> NDArr
                 "coarsened_exact, exact or subclassification."
             )
         return sets
+    if cluster == "none":
+        return np.arange(len(rows), dtype=np.int64)
     return _codes(rows, ["unit_id" if cluster == "student_id" else cluster])
 
 

@@ -41,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "sd_comparison": "spread",
     "estimate": "effect",
     "estimate_interacted": "effect",
+    "std_error_interacted": "spread",
     "std_error": "spread",
     "df": "number",
     "t": "number",
@@ -102,7 +103,8 @@ LABELS: Mapping[str, str] = {
 
 RESTING = (
     "adjusted_mean_visited", "adjusted_mean_comparison", "mean_visited", "mean_comparison",
-    "sd_visited", "sd_comparison", "estimate", "estimate_interacted", "std_error", "df", "t",
+    "sd_visited", "sd_comparison", "estimate", "estimate_interacted", "std_error_interacted",
+    "std_error", "df", "t",
     "ci_low", "ci_high", "p_value", "p_value_adjusted", "effect_size", "improvement_index",
     "verdict", "sentence", "notes",
 )  # fmt: skip
@@ -120,7 +122,7 @@ KEY_COLUMNS = (
 FULL_COLUMNS = (
     "outcome", "question", "unit", "role", "domain", "estimand", "estimate", "std_error", "df",
     "t", "ci_low", "ci_high", "p_value", "p_value_adjusted", "estimate_interacted",
-    "mean_visited", "mean_comparison", "sd_visited", "sd_comparison", "effect_size",
+    "std_error_interacted", "mean_visited", "mean_comparison", "sd_visited", "sd_comparison", "effect_size",
     "effect_size_kind", "improvement_index", "n_visited", "n_comparison", "students_visited",
     "students_comparison", "clusters", "clusters_visited", "clusters_comparison", "parameters",
     "confidence_level", "covariance", "cluster", "df_convention", "formula", "notes",
@@ -211,6 +213,7 @@ def full_estimates(effects: Sequence[Effect], name: str = "B1") -> Table:
             "domain",
             "estimand",
             "confidence_level",
+            "std_error_interacted",
             "covariance",
             "cluster",
             "df_convention",

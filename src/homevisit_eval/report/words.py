@@ -39,6 +39,9 @@ CLUSTER_WORDS: Mapping[str, tuple[str, str]] = {
     "school_id": ("school", "schools"),
     "matched_set": ("matched pair", "matched pairs"),
     "student_id": ("student", "students"),
+    "school_id+matched_set": ("school and matched set", "schools and matched sets"),
+    "student_id+matched_set": ("student and matched set", "students and matched sets"),
+    "none": ("student-year", "student-years"),
 }
 """What a cluster is called, one and several."""
 
