@@ -20,6 +20,8 @@ Metric = Literal["inverse variance", "Mahalanobis"]
 
 TIE = 1e-9  # distances, in standard deviations, that differ by less are equal
 BLOCK = 20_000  # points looked up at once
+BEYOND = 2  # targets looked at beyond those needed: mostly they show that there are no more ties
+LEAF = 32  # targets of the tree's leaves: more than usual, for many columns
 DETERMINED = 1e-10  # share of a variance, below which a direction of X does not vary
 
 
@@ -109,27 +111,35 @@ def nearest_links(
     points, point = np.unique(coordinates[rows], axis=0, return_inverse=True)
     targets, pool_point = np.unique(coordinates[pool], axis=0, return_inverse=True)
     size = np.bincount(pool_point, minlength=len(targets))
-    tree = cKDTree(targets)
-    nearest = min(needed, len(targets))
-    starts, found = [np.zeros(1, dtype=np.intp)], []
+    tree = cKDTree(targets, leafsize=LEAF)
+    found = []
     for first in range(0, len(points), BLOCK):
-        block = points[first : first + BLOCK]
-        distance, index = tree.query(block, k=np.arange(1, nearest + 1))
-        enough = np.argmax(np.cumsum(size[index], axis=1) >= needed, axis=1)
-        reach = distance[np.arange(len(block)), enough] * (1.0 + TIE) + TIE
-        tied = tree.query_ball_point(block, reach)
-        starts.append(np.array([len(near) for near in tied], dtype=np.intp))
-        found.append(np.concatenate([np.asarray(near, dtype=np.intp) for near in tied]))
-    pointer = np.cumsum(np.concatenate(starts))
-    columns = np.concatenate(found)
-    ones = sparse.csr_array(
-        (np.ones(len(columns)), columns, pointer), shape=(len(points), len(targets))
+        near, target = _tied(tree, points[first : first + BLOCK], size, needed)
+        found.append((first + near, target))
+    near, target = (np.concatenate(part) for part in zip(*found, strict=True))
+    linked = np.bincount(near, size[target], len(points))
+    table = sparse.coo_array((1.0 / linked[near], (near, target)), (len(points), len(targets)))
+    return Links(sparse.csr_array(table), rows, point.ravel(), pool, pool_point.ravel())
+
+
+def _tied(tree: cKDTree, points: Floats, size: Codes, needed: int) -> tuple[Codes, Codes]:
+    """Return pairs of a point and a target among its nearest, ties with the last included."""
+    asked = min(needed + BEYOND, len(size))
+    distance, index = tree.query(points, k=np.arange(1, asked + 1))
+    enough = np.argmax(np.cumsum(size[index], axis=1) >= needed, axis=1)
+    reach = distance[np.arange(len(points)), enough] * (1.0 + TIE) + TIE
+    inside = distance <= reach[:, None]
+    more = np.flatnonzero(inside.all(axis=1)) if asked < len(size) else np.zeros(0, np.intp)
+    inside[more] = False  # more targets may be tied than were asked for
+    near, place = np.nonzero(inside)
+    if not len(more):
+        return near, index[near, place]
+    tied = tree.query_ball_point(points[more], reach[more])
+    counts = [len(found) for found in tied]
+    return (
+        np.concatenate([near, np.repeat(more, counts)]),
+        np.concatenate([index[near, place], *(np.asarray(found, np.intp) for found in tied)]),
     )
-    inverse = 1.0 / (ones @ size.astype(np.float64))
-    shares = sparse.csr_array(
-        (np.repeat(inverse, np.diff(pointer)), columns, pointer), shape=ones.shape
-    )
-    return Links(shares, rows, point.ravel(), pool, pool_point.ravel())
 
 
 def metric_coordinates(X: Floats, metric: Metric) -> Floats:
