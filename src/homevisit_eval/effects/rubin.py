@@ -39,6 +39,16 @@ class PooledEstimate:
     missing_information: float
     imputations: int
 
+    @property
+    def relative_increase(self) -> float:
+        """What missing values add to the variance, relative to `within` (mice's `riv`)."""
+        return (1 + 1 / self.imputations) * self.between / self.within
+
+    @property
+    def missing_share(self) -> float:
+        """The share of the total variance that is due to missing values (mice's `lambda`)."""
+        return self.relative_increase / (1 + self.relative_increase)
+
 
 def pool_estimates(estimates: ArrayLike, std_errors: ArrayLike, df: ArrayLike) -> PooledEstimate:
     """Return the pooled estimate with its standard error and degrees of freedom.
