@@ -21,6 +21,7 @@ Codes = NDArray[np.intp]
 EXACT_BELOW = 1e-12  # residuals of an exact fit, relative to y
 WITHIN_BELOW = 1e-13  # squares of residuals within groups, relative to all
 COLLINEAR_BELOW = 1e-8
+DETERMINED_BELOW = 1e-10  # squares that X leaves of the random effects' columns, a row
 MOST_LEVELS = 500  # of absorbed factors, which enter as columns
 
 
@@ -201,10 +202,21 @@ def check_identified(sums: GroupSums) -> None:
     Raises
     ------
     EstimationError
-        If no row is left within groups, y does not vary there, or X determines every group's
-        mean.
+        If columns of the random effects are collinear, no row is left within groups, y does
+        not vary there, or X determines an effect of every group.
+
+    Notes
+    -----
+    An effect a'u is determined where Z_g a is a combination of columns of X for every group: X
+    then leaves nothing of sum |Z_g a|^2.
     """
     p = sums.p
+    gram_of_effects = np.einsum("gij,gik->jk", sums.roots, sums.roots, optimize=True)
+    if np.linalg.eigvalsh(gram_of_effects)[0] <= DETERMINED_BELOW * sums.n:
+        raise EstimationError(
+            "mixed model: the columns of slopes are collinear with each other or an intercept; "
+            "leave out those that repeat others."
+        )
     if sums.n <= int(sums.ranks.sum()):
         raise EstimationError(
             f"mixed model: {sums.G} groups with {sums.q} random effects each leave none of the "
@@ -221,12 +233,14 @@ def check_identified(sums: GroupSums) -> None:
             "mixed model: y does not vary within groups once the columns of X are taken out, so "
             "there is no residual variance. Compare group means by least squares instead."
         )
-    means = sums.between[:, 0, :p]
-    if p >= sums.G and np.linalg.matrix_rank(means, tol=COLLINEAR_BELOW) == sums.G:
+    inside = sums.roots.mT @ sums.between[:, :, :p]
+    left_over = gram_of_effects - np.einsum("gip,gjp->ij", inside, inside, optimize=True)
+    if np.linalg.eigvalsh(left_over)[0] <= DETERMINED_BELOW * sums.n:
         raise EstimationError(
-            f"mixed model: the columns of X determine the means of all {sums.G} groups (are "
-            "there indicators of the groups among them?), so nothing tells how these vary. Leave "
-            "out the columns that name groups, or absorb the groups by least squares."
+            f"mixed model: the columns of X determine the {'means' if sums.q == 1 else 'effects'} "
+            f"of all {sums.G} groups (are there indicators of the groups among them?), so nothing "
+            "tells how these vary. Leave out the columns that name groups, or absorb the groups "
+            "by least squares."
         )
 
 
