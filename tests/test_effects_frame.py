@@ -58,7 +58,7 @@ def test_estimates_and_standard_errors_equal_those_of_r(name, data):
     assert adjusted.n_treated + adjusted.n_comparison == expected["n"]
     by_set = expected["se_kind"] == "vcovCL(subclass)"
     assert (adjusted.cluster, adjusted.covariance) == (
-        ("matched_set", "CR1") if by_set else ("", "HC3")
+        ("matched_set", "CR1S") if by_set else ("", "HC3")
     )
     assert plain.mean_treated - plain.mean_comparison == pytest.approx(plain.estimate)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import homevisit_eval.effects.covariance as covariance_module
+import homevisit_eval.effects.leverage_adjustment as adjustment_module
+import homevisit_eval.effects.satterthwaite as satterthwaite_module
 from homevisit_eval.effects.least_squares import fit_least_squares
 from homevisit_eval.effects.projected_design import ProjectedDesign
 from homevisit_eval.errors import EstimationError
@@ -125,8 +126,9 @@ def test_sparse_sums_and_small_blocks_change_nothing(kind, monkeypatch):
     y, X, w, clusters, cells = example(20)
     arguments = {"weights": w, "absorb": absorbed(kind, clusters, cells), "clusters": clusters}
     whole = fit_least_squares(y, X, **arguments)
-    monkeypatch.setattr(covariance_module, "DENSE_VALUES", 0)
-    monkeypatch.setattr(covariance_module, "STACK_VALUES", 20)
+    monkeypatch.setattr(satterthwaite_module, "DENSE_VALUES", 0)
+    monkeypatch.setattr(satterthwaite_module, "LINE_VALUES", 20)
+    monkeypatch.setattr(adjustment_module, "STACK_VALUES", 20)
     blocks = fit_least_squares(y, X, **arguments)
     np.testing.assert_allclose(blocks.covariance, whole.covariance, rtol=RELATIVE, atol=1e-15)
     np.testing.assert_allclose(blocks.df, whole.df, rtol=RELATIVE)
@@ -146,13 +148,13 @@ def test_cr2_with_a_treatment_in_a_single_cluster_uses_the_generalized_inverse(w
     np.testing.assert_allclose(fit.df, df, rtol=1e-7)
 
 
-def test_cr1_equals_statsmodels_with_explicit_dummies():
+def test_cr1s_equals_statsmodels_with_explicit_dummies():
     import statsmodels.api as sm
 
     y, X, w, clusters, cells = example(5)
     full = np.hstack([X, dummies(cells)])
     theirs = sm.WLS(y, full, weights=w).fit(cov_type="cluster", cov_kwds={"groups": clusters})
-    fit = fit_least_squares(y, X, weights=w, absorb=[cells], clusters=clusters, covariance="CR1")
+    fit = fit_least_squares(y, X, weights=w, absorb=[cells], clusters=clusters, covariance="CR1S")
     np.testing.assert_allclose(fit.coefficients, theirs.params[:3], rtol=RELATIVE)
     np.testing.assert_allclose(fit.std_errors, theirs.bse[:3], rtol=RELATIVE)
     np.testing.assert_allclose(fit.residuals, y - theirs.fittedvalues, atol=1e-11)
@@ -184,7 +186,7 @@ def test_without_clusters_each_row_is_its_own():
 
     y, X, _, _, _ = example(7)
     X = np.column_stack([np.ones(len(y)), X])
-    for covariance, theirs in (("CR1", "HC1"), ("CR2", "HC2"), ("CR0", "HC0")):
+    for covariance, theirs in (("CR1S", "HC1"), ("CR2", "HC2"), ("CR0", "HC0")):
         fit = fit_least_squares(y, X, covariance=covariance)
         expected = sm.OLS(y, X).fit(cov_type=theirs).bse
         np.testing.assert_allclose(fit.std_errors, expected, rtol=RELATIVE)

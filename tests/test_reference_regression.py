@@ -70,7 +70,7 @@ def petersen(covariance: str, by: str | None) -> LeastSquaresFit:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [("CR0", "HC0"), ("CR1", "HC1"), ("CR2", "HC2"), ("HC3", "HC3")]
+    ("ours", "theirs"), [("CR0", "HC0"), ("CR1S", "HC1"), ("CR2", "HC2"), ("HC3", "HC3")]
 )
 def test_heteroskedasticity_robust_equals_sandwich_vcovhc(ours, theirs):
     check(petersen(ours, None), f"G01_petersen_vcovHC_{theirs}", "estimate", "se", "stat")
@@ -78,11 +78,13 @@ def test_heteroskedasticity_robust_equals_sandwich_vcovhc(ours, theirs):
 
 @pytest.mark.parametrize("by", ["firm", "year"])
 def test_cr1_equals_sandwich_vcovcl(by):
-    check(petersen("CR1", by), f"G02_petersen_vcovCL_HC1_{by}", "estimate", "se", "df", "stat", "p")
+    check(
+        petersen("CR1S", by), f"G02_petersen_vcovCL_HC1_{by}", "estimate", "se", "df", "stat", "p"
+    )
 
 
 @pytest.mark.parametrize("by", ["firm", "year"])
-@pytest.mark.parametrize(("ours", "theirs"), [("CR0", "CR0"), ("CR1", "CR1S")])
+@pytest.mark.parametrize(("ours", "theirs"), [("CR0", "CR0"), ("CR1S", "CR1S")])
 def test_sandwich_equals_clubsandwich(ours, theirs, by):
     """Standard errors only: clubSandwich pairs them with Satterthwaite df, we with G - 1."""
     check(petersen(ours, by), f"G04_petersen_club_{theirs}_{by}", "estimate", "se", "stat")
@@ -123,7 +125,7 @@ def test_weighted_cr2_equals_estimatr_with_dummies(absorb):
 
 @pytest.mark.parametrize("absorb", [False, True], ids=["dummies", "absorbed"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["ols", "wls"])
-@pytest.mark.parametrize(("ours", "theirs"), [("CR0", "CR0"), ("CR1", "CR1S")])
+@pytest.mark.parametrize(("ours", "theirs"), [("CR0", "CR0"), ("CR1S", "CR1S")])
 def test_sandwich_with_weights_equals_clubsandwich(ours, theirs, weighted, absorb):
     """The naive t of clubSandwich has G - 1 degrees of freedom, as ours."""
     spec = f"G05_AL_{'wls' if weighted else 'ols'}_{theirs}_naivet"
@@ -142,9 +144,9 @@ def test_sandwich_with_weights_equals_clubsandwich(ours, theirs, weighted, absor
     ("spec", "covariance", "absorb"),
     [
         ("G06_AL_estimatr_wls_dummies_CR0", "CR0", False),
-        ("G06_AL_estimatr_wls_dummies_stata", "CR1", False),
+        ("G06_AL_estimatr_wls_dummies_stata", "CR1S", False),
         ("G07_AL_estimatr_wls_absorb_CR0", "CR0", True),
-        ("G07_AL_estimatr_wls_absorb_stata", "CR1", True),
+        ("G07_AL_estimatr_wls_absorb_stata", "CR1S", True),
     ],
 )
 def test_weighted_sandwich_equals_estimatr(spec, covariance, absorb):
@@ -162,7 +164,7 @@ def test_a_small_experiment_equals_estimatr():
     """The two offers add up to 1, so one is dropped: the last in X here, sfsp by estimatr."""
     frame = data("alo_star_men").dropna(subset="GPA_year1").assign(**{"(Intercept)": 1.0})
     X = frame[["(Intercept)", "ssp", "gpa0", "sfsp"]].astype(float)
-    for ours, theirs in (("CR0", "HC0"), ("CR1", "HC1"), ("CR2", "HC2"), ("HC3", "HC3")):
+    for ours, theirs in (("CR0", "HC0"), ("CR1S", "HC1"), ("CR2", "HC2"), ("HC3", "HC3")):
         result = fit(frame["GPA_year1"].to_numpy(float), X, covariance=ours)
         assert result.dropped == ("sfsp",)
         check(result, f"G10_star_lmrobust_{theirs}", "estimate", "se", "stat")
@@ -181,7 +183,7 @@ def test_matched_sample_clustered_by_matched_set_equals_sandwich():
         X,
         weights=frame["mw"].to_numpy(float),
         clusters=frame["sub"].fillna(-1).to_numpy(),
-        covariance="CR1",
+        covariance="CR1S",
     )
     assert ours.n == 370
     check(ours, "G11_lalonde_nn_wls_CL_subclass_HC1", "estimate", "se", "df", "stat", "p")

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from homevisit_eval.effects.least_squares import CovarianceType, LeastSquaresFit, fit_least_squares
+from homevisit_eval.effects.covariance import COVARIANCES, CovarianceType
+from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squares
 from homevisit_eval.effects.rubin import pool_estimates
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.design_matrix import make_design_matrix
@@ -28,7 +29,9 @@ from homevisit_eval.matching.matched_sample import Estimand, Matches
 
 __all__ = ["FrameEffect", "estimate_frame_effect", "pool_frame_effects"]
 
-Covariance = Literal["default", "CR0", "CR1", "CR2", "HC3"]
+Covariance = Literal[
+    "default", "HC0", "HC1", "HC2", "HC3", "HC4", "CR0", "CR1", "CR1S", "CR1p", "CR2", "CR3"
+]
 FloatArray = NDArray[np.float64]
 
 FEW_CLUSTERS = 20
@@ -129,8 +132,7 @@ def estimate_frame_effect(
         independent rows. ``"default"``: the matched set if every row used is in one, else
         independent rows.
     covariance
-        ``"CR0"``, ``"CR1"``, ``"CR2"`` or ``"HC3"`` (see `fit_least_squares`). ``"default"``:
-        CR1 with clusters, HC3 without.
+        A name that `fit_least_squares` knows. ``"default"``: CR1S with clusters, HC3 without.
     confidence_level
         Of the interval, 0.5 to 0.999.
 
@@ -329,11 +331,10 @@ def _clusters(
 
 def _covariance(asked: Covariance, by: str) -> CovarianceType:
     if asked == "default":
-        return "CR1" if by else "HC3"
-    known = ("CR0", "CR1", "CR2", "HC3")
-    if asked not in known:
+        return "CR1S" if by else "HC3"
+    if asked not in COVARIANCES:
         raise EstimationError(
-            f"covariance must be one of default, {', '.join(known)}; it is {asked!r}."
+            f"covariance must be one of default, {', '.join(COVARIANCES)}; it is {asked!r}."
         )
     return asked
 

@@ -1,39 +1,50 @@
-"""Weighted least squares with absorbed factors and cluster-robust standard errors (arrays)."""
+"""Weighted least squares with absorbed factors and robust standard errors (arrays)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 from homevisit_eval.effects.covariance import (
-    bias_reduced_covariance,
-    jackknife_covariance,
-    sandwich_covariance,
+    CovarianceType,
+    RobustCovariance,
+    check_covariance,
+    robust_covariance,
 )
+from homevisit_eval.effects.degrees_of_freedom import (
+    CONVENTIONS,
+    DfType,
+    NestedEffects,
+    count_parameters,
+    counted_df,
+    df_type,
+)
+from homevisit_eval.effects.leverage_adjustment import clusters_alone
 from homevisit_eval.effects.prepared_design import PreparedDesign, one_thread, prepare_design
+from homevisit_eval.effects.satterthwaite import satterthwaite_df
 from homevisit_eval.errors import EstimationError
 
-__all__ = ["CovarianceType", "LeastSquaresFit", "fit_least_squares", "fit_outcome"]
+__all__ = [
+    "CovarianceType",
+    "LeastSquaresFit",
+    "design_notes",
+    "estimate",
+    "fit_least_squares",
+    "fit_outcome",
+]
 
-CovarianceType = Literal["CR0", "CR1", "CR2", "HC3"]
 Floats = NDArray[np.float64]
 
-DF_CONVENTIONS = {
-    "CR0": "G - 1",
-    "CR1": "G - 1",
-    "CR2": "Satterthwaite (Bell-McCaffrey)",
-    "HC3": "n - K",
-}
+FEW_CLUSTERS = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LeastSquaresFit:
-    """Weighted least squares coefficients with their cluster-robust covariance.
+    """Weighted least squares coefficients with their robust covariance.
 
     Attributes
     ----------
@@ -43,8 +54,8 @@ class LeastSquaresFit:
     std_errors : array of shape (p,)
         Square roots of the diagonal of `covariance`.
     df : array of shape (p,)
-        Degrees of freedom of the t distribution of each coefficient; NaN where `df_for` did
-        not name the column.
+        Degrees of freedom of the t distribution of each coefficient (infinite: normal); NaN
+        where `df_for` did not name the column.
     names : tuple of p names
     dropped : tuple of names
         Columns of X that are linear combinations of absorbed factors and earlier columns.
@@ -53,13 +64,19 @@ class LeastSquaresFit:
     n
         Rows of positive weight.
     K
-        Parameters: the rank of X together with the absorbed factors, all their levels counted.
+        Parameters: the rank of X together with the absorbed factors, counted as
+        `nested_effects` says.
     G
-        Clusters.
+        Clusters; with several clusterings, those of the coarsest.
     covariance_type, df_convention
         How `covariance` and `df` were found.
     notes : tuple of sentences
         What a reader must know.
+    nested_effects
+        Whether the levels of absorbed factors that nest in clusters are ``"counted"`` in K, or
+        all together as one (``"not counted"``).
+    cluster_counts : tuple of int
+        The clusters of each clustering, if there are several.
     """
 
     coefficients: Floats
@@ -75,6 +92,8 @@ class LeastSquaresFit:
     covariance_type: CovarianceType
     df_convention: str
     notes: tuple[str, ...]
+    nested_effects: NestedEffects = "counted"
+    cluster_counts: tuple[int, ...] = ()
 
     @property
     def p_values(self) -> Floats:
@@ -90,9 +109,10 @@ class LeastSquaresFit:
 
     def __repr__(self) -> str:
         """Show the recipe, not the residuals."""
+        G = " x ".join(str(count) for count in self.cluster_counts) or str(self.G)
         return (
             f"LeastSquaresFit({len(self.names)} coefficients, {self.covariance_type}, "
-            f"df: {self.df_convention}; n = {self.n}, K = {self.K}, G = {self.G})"
+            f"df: {self.df_convention}; n = {self.n}, K = {self.K}, G = {G})"
         )
 
 
@@ -105,6 +125,8 @@ def fit_least_squares(
     clusters: ArrayLike | None = None,
     covariance: CovarianceType = "CR2",
     names: Sequence[str] | None = None,
+    df: DfType = "default",
+    nested_effects: NestedEffects = "counted",
     df_for: Sequence[str] | None = None,
 ) -> LeastSquaresFit:
     """Regress y on X by weighted least squares, with cluster-robust standard errors.
@@ -119,22 +141,29 @@ def fit_least_squares(
         the estimator (matching or sampling weights), not as inverse variances. Rows of weight
         0 are left out.
     absorb : sequence of arrays of shape (n,)
-        Codes of factors that get one intercept for each level. The factor with most levels is
-        swept out by weighted demeaning, which is exact; the others enter as columns.
+        Codes of factors that get one intercept for each level; see `prepare_design`.
     clusters : array of shape (n,), optional
         Codes of the groups within which errors may be dependent; each row its own if not
-        given, which makes CR1 the covariance known as HC1 and CR2 that known as HC2.
+        given, which makes CR1S the covariance known as HC1, and without weights CR2 that known
+        as HC2 and CR3 that known as HC3.
     covariance
-        ``"CR0"``: the sandwich. ``"CR1"``: times G / (G - 1) * (n - 1) / (n - K), all absorbed
-        levels counted in K (the convention of Stata's `areg` and `regress`; clubSandwich calls
-        it CR1S). ``"CR2"``: the bias-reduced linearization of Bell and McCaffrey with the
-        absorbed factors and weights in full, for independent errors of one variance as
-        working model (clubSandwich's for `lm`, and estimatr's). ``"HC3"``: for independent
-        rows, each residual over one less its leverage (sandwich's, also with weights).
+        ``"HC0"`` to ``"HC4"`` for independent rows, ``"CR0"``, ``"CR1"`` (times G / (G - 1)),
+        ``"CR1S"`` (times G / (G - 1) * (n - 1) / (n - K), as Stata's `areg` and `regress`),
+        ``"CR1p"`` (times G / (G - K)), ``"CR2"`` (the bias-reduced linearization of Bell and
+        McCaffrey with the absorbed factors and weights in full, for independent errors of one
+        variance as working model) and ``"CR3"`` (close to the jackknife) for clusters; see
+        `robust_covariance`.
+    df
+        Degrees of freedom: ``"satterthwaite"``, ``"G - 1"``, ``"G - K"``, ``"n - K"`` or
+        ``"normal"``. ``"default"``: Satterthwaite's for CR2 and CR3, G - 1 for the other CR,
+        n - K for HC.
+    nested_effects
+        Whether levels of absorbed factors that nest in clusters count in K: ``"counted"``
+        (Stata's `areg`) or, all together as one parameter, ``"not counted"`` (`reghdfe`).
     names : sequence of k names, optional
         ``x0``, ``x1``, ... if not given.
     df_for : sequence of names, optional
-        Columns whose Satterthwaite degrees of freedom are wanted (CR2 only); all if not given.
+        Columns whose Satterthwaite degrees of freedom are wanted; all if not given.
 
     Returns
     -------
@@ -143,15 +172,14 @@ def fit_least_squares(
     Raises
     ------
     EstimationError
-        If shapes differ, a value is missing or infinite, a weight is negative, no row has a
-        positive weight, there are fewer than two clusters, all columns of X are collinear,
-        there are not more rows than parameters, or ``"HC3"`` is asked for with clusters or
-        where a row determines a parameter alone.
+        If the design cannot be estimated (see `prepare_design`), y is missing in a row of
+        positive weight, HC is asked for with clusters, or the covariance or its degrees of
+        freedom cannot be had (see `robust_covariance`).
 
     Notes
     -----
-    A column is dropped, and named in `dropped`, when less than 1e-8 of its (weighted) length
-    is left after projection on the absorbed factors and the columns before it.
+    The result notes columns that were dropped, fewer than 10 clusters, and coefficients to
+    which a cluster's residuals say nothing, as where all the treated are in one cluster.
 
     References
     ----------
@@ -170,7 +198,14 @@ def fit_least_squares(
     [1.5, 3.0]
     """
     prepared = prepare_design(X, weights=weights, absorb=absorb, clusters=clusters, names=names)
-    return fit_outcome(prepared, y, covariance=covariance, df_for=df_for)
+    return fit_outcome(
+        prepared,
+        y,
+        covariance=covariance,
+        df=df,
+        nested_effects=nested_effects,
+        df_for=df_for,
+    )
 
 
 def fit_outcome(
@@ -178,16 +213,18 @@ def fit_outcome(
     y: ArrayLike,
     *,
     covariance: CovarianceType = "CR2",
+    df: DfType = "default",
+    nested_effects: NestedEffects = "counted",
     df_for: Sequence[str] | None = None,
 ) -> LeastSquaresFit:
-    """Regress one outcome on a prepared design, with cluster-robust standard errors.
+    """Regress one outcome on a prepared design, with robust standard errors.
 
     Parameters
     ----------
     prepared
         From `prepare_design`, which one call of many outcomes shares.
     y : array of shape (rows given,)
-    covariance, df_for
+    covariance, df, nested_effects, df_for
         As in `fit_least_squares`.
 
     Returns
@@ -200,44 +237,112 @@ def fit_outcome(
         If y has another shape or is missing in a row of positive weight, or the covariance
         cannot be had.
     """
-    if covariance == "HC3" and prepared.clustered:
-        raise EstimationError(
-            "least squares: HC3 is for independent rows; with clusters choose CR1 or CR2."
-        )
-    design, n, K, G = prepared.design, prepared.n, prepared.K, prepared.G
+    _check_kind(prepared, covariance)
+    chosen = df_type(df, covariance)
+    K = count_parameters(prepared, nested_effects)
+    wanted = [j for j, name in enumerate(prepared.names) if df_for is None or name in df_for]
+    contrasts = wanted if chosen == "satterthwaite" else ()
     with one_thread():
-        swept = prepared.sweep(_checked_outcome(y, prepared.used)) * design.root_weights
-        effects = design.Q.T @ swept
-        residuals = (swept - design.Q @ effects) / design.root_weights
-        df = np.full(len(prepared.names), np.nan if covariance == "CR2" else G - 1.0)
-        if covariance == "CR2":
-            wanted = [j for j, x in enumerate(prepared.names) if df_for is None or x in df_for]
-            matrix, df[wanted] = bias_reduced_covariance(
-                design, residuals, prepared.inverse, wanted
-            )
-        elif covariance == "HC3":
-            matrix = jackknife_covariance(design, residuals, prepared.inverse)
-            df[:] = n - K
-        else:
-            factor = G / (G - 1) * (n - 1) / (n - K) if covariance == "CR1" else 1.0
-            matrix = factor * sandwich_covariance(design, residuals, prepared.inverse)
+        coefficients, residuals = estimate(prepared, y)
+        found = robust_covariance(
+            prepared.design,
+            residuals,
+            prepared.inverse,
+            covariance=covariance,
+            K=K,
+            wanted=contrasts,
+        )
+        freedom = np.full(len(prepared.names), counted_df(chosen, prepared.n, K, prepared.G))
+        if chosen == "satterthwaite":
+            freedom[wanted] = [satterthwaite_df(prepared.design, a) for a in found.contrasts.T]
+        notes = (
+            *design_notes(prepared, prepared.G),
+            *_alone_notes(prepared, covariance, wanted, found),
+        )
     everywhere = np.full(prepared.used.shape, np.nan)
     everywhere[prepared.used] = residuals
     return LeastSquaresFit(
-        coefficients=prepared.inverse @ effects,
-        covariance=matrix,
-        std_errors=np.sqrt(np.maximum(np.diag(matrix), 0.0)),
-        df=df,
+        coefficients=coefficients,
+        covariance=found.matrix,
+        std_errors=np.sqrt(np.maximum(np.diag(found.matrix), 0.0)),
+        df=freedom,
         names=prepared.names,
         dropped=prepared.dropped,
         residuals=everywhere,
-        n=n,
+        n=prepared.n,
         K=K,
-        G=G,
+        G=prepared.G,
         covariance_type=covariance,
-        df_convention=DF_CONVENTIONS[covariance],
-        notes=_notes(prepared.dropped),
+        df_convention=CONVENTIONS[chosen],
+        notes=notes,
+        nested_effects=nested_effects,
     )
+
+
+def estimate(prepared: PreparedDesign, y: ArrayLike) -> tuple[Floats, Floats]:
+    """Return coefficients (q,) and the residuals of the rows of positive weight (n,).
+
+    Raises
+    ------
+    EstimationError
+        If y has another shape than the design, or is missing in a row of positive weight.
+    """
+    design = prepared.design
+    swept = prepared.sweep(_checked_outcome(y, prepared.used)) * design.root_weights
+    effects = design.Q.T @ swept
+    swept -= design.Q @ effects
+    swept /= design.root_weights
+    return prepared.inverse @ effects, swept
+
+
+def design_notes(prepared: PreparedDesign, G: int) -> tuple[str, ...]:
+    """Return what a reader must know of the design, G being the smallest number of clusters."""
+    notes = list(prepared.notes)
+    if prepared.dropped:
+        notes.append(
+            "Left out because they add nothing to the other columns: "
+            f"{', '.join(prepared.dropped)}."
+        )
+    if prepared.clustered and G < FEW_CLUSTERS:
+        notes.append(
+            f"Only {G} clusters: see also the wild cluster bootstrap, whose p values hold better "
+            "with so few."
+        )
+    return tuple(notes)
+
+
+def _alone_notes(
+    prepared: PreparedDesign,
+    covariance: CovarianceType,
+    wanted: Sequence[int],
+    found: RobustCovariance,
+) -> tuple[str, ...]:
+    if not prepared.clustered or prepared.design.crossed:
+        return ()
+    adjusted = covariance in ("CR2", "CR3") and len(found.lost) == len(wanted)
+    alone = (
+        found.lost if adjusted else clusters_alone(prepared.design, prepared.inverse[list(wanted)])
+    )
+    by_count: dict[int, list[str]] = {}
+    for j, count in zip(wanted, alone, strict=True):
+        if count:
+            by_count.setdefault(int(count), []).append(prepared.names[j])
+    done = " (the singular directions of its adjustment are set to 0)" if adjusted else ""
+    return tuple(
+        f"{', '.join(names)}: in {count} of {prepared.G} clusters a parameter is determined by "
+        f"that cluster alone, so the standard error lacks their share{done} and may be far too "
+        "small."
+        for count, names in by_count.items()
+    )
+
+
+def _check_kind(prepared: PreparedDesign, covariance: str) -> None:
+    check_covariance(covariance)
+    if covariance.startswith("HC") and prepared.clustered:
+        raise EstimationError(
+            f"least squares: {covariance} is for independent rows; with clusters choose CR1S, "
+            "CR2 or CR3."
+        )
 
 
 def _checked_outcome(y: ArrayLike, used: NDArray[np.bool_]) -> Floats:
@@ -256,9 +361,3 @@ def _checked_outcome(y: ArrayLike, used: NDArray[np.bool_]) -> Floats:
             "leave these rows out."
         )
     return outcome
-
-
-def _notes(dropped: Sequence[str]) -> tuple[str, ...]:
-    if not dropped:
-        return ()
-    return (f"Left out because they add nothing to the other columns: {', '.join(dropped)}.",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import compress
 
@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr, solve_triangular
 from threadpoolctl import ThreadpoolController
 
+from homevisit_eval.effects.absorption import Absorption, absorb_factors, rank_nested_in
+from homevisit_eval.effects.design_rows import checked_design, checked_labels, numbered
+from homevisit_eval.effects.orthonormal import make_orthonormal
 from homevisit_eval.effects.projected_design import ProjectedDesign, sum_by_cluster
 from homevisit_eval.errors import EstimationError
 
@@ -22,12 +25,14 @@ __all__ = [
     "one_thread",
     "prepare_design",
     "row_influence",
+    "with_clusters",
 ]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 COLLINEAR_BELOW = 1e-8
+BLOCK_ROWS = 8_192
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -57,6 +62,12 @@ class PreparedDesign:
         Parameters: the rank of X together with the absorbed factors, all their levels counted.
     G
         Clusters.
+    nested_rank
+        How many of these parameters are levels of absorbed factors that nest in clusters.
+    absorption
+        How the absorbed factors are swept out.
+    notes : tuple of sentences
+        What a reader must know.
     """
 
     design: ProjectedDesign
@@ -69,6 +80,9 @@ class PreparedDesign:
     n: int
     K: int
     G: int
+    nested_rank: int
+    absorption: Absorption
+    notes: tuple[str, ...]
 
     def __repr__(self) -> str:
         """Show the sizes, not the rows."""
@@ -78,12 +92,9 @@ class PreparedDesign:
         )
 
     def sweep(self, values: Floats) -> Floats:
-        """Return values (n,) less their projection on the absorbed factors, shape (n,)."""
-        design = self.design
-        if design.cells is None:
-            return values
-        means = np.bincount(design.cells, design.weights * values) / design.cell_weights
-        return np.asarray(values - means[design.cells], dtype=np.float64)
+        """Return values (n,) less their projection on the absorbed factors that are in no
+        column of `design.Q`, shape (n,)."""
+        return self.absorption.sweep(values)
 
 
 def prepare_design(
@@ -105,8 +116,10 @@ def prepare_design(
         the estimator (matching or sampling weights), not as inverse variances. Rows of weight
         0 are left out.
     absorb : sequence of arrays of shape (n,)
-        Codes of factors that get one intercept for each level. The factor with most levels is
-        swept out by weighted demeaning, which is exact; the others enter as columns.
+        Codes of factors that get one intercept for each level. One that nests in another is
+        left out. The factor with most levels is swept out by weighted demeaning, which is
+        exact; others enter as columns while they are small (300 levels together), and are
+        swept out with the first, to 1e-12 of the length, where they are not.
     clusters : array of shape (n,), optional
         Codes of the groups within which errors may be dependent; each row its own if not given.
     names : sequence of k names, optional
@@ -120,8 +133,8 @@ def prepare_design(
     ------
     EstimationError
         If shapes differ, a value is missing or infinite, a weight is negative, no row has a
-        positive weight, there are fewer than two clusters, all columns of X are collinear, or
-        there are not more rows than parameters.
+        positive weight, there are fewer than two clusters, all columns of X are collinear,
+        there are not more rows than parameters, or large crossed factors cannot be swept out.
 
     Notes
     -----
@@ -133,27 +146,65 @@ def prepare_design(
     >>> prepare_design([[1, 0], [1, 0], [1, 1], [1, 1]], names=["constant", "visited"])
     PreparedDesign(2 columns, 0 dropped; n = 4, K = 2, G = 4)
     """
-    columns, w, used = _checked(X, weights)
-    labels = _labels(names, columns.shape[1])
-    factors = [_codes(codes, used, "a factor of absorb")[1] for codes in absorb]
-    n = len(columns)
-    rows = np.arange(len(used)) if clusters is None else clusters
-    values, groups = _codes(rows, used, "clusters")
+    columns, w, used = checked_design(X, weights)
+    labels = checked_labels(names, columns.shape[1])
+    factors = [numbered(codes, used, "a factor of absorb")[1] for codes in absorb]
     with one_thread():
-        design, inverse, keep = _project(columns, w, factors, groups)
-    K = design.p + design.n_cells
-    _check_identified(n, K, design.G, columns=int(keep.sum()))
-    return PreparedDesign(
+        absorption = absorb_factors(factors, w)
+        Q, inverse, keep = _project(columns, absorption)
+    n, K = len(w), Q.shape[1] + absorption.rank
+    _check_identified(n, K, columns=int(keep.sum()))
+    design = ProjectedDesign(
+        Q=Q,
+        weights=w,
+        cells=absorption.cells,
+        clusters=np.arange(n),
+        crossed=absorption.crossed,
+    )
+    prepared = PreparedDesign(
         design=design,
         inverse=inverse,
         names=tuple(compress(labels, keep)),
         dropped=tuple(compress(labels, ~keep)),
         used=used,
-        cluster_values=values,
-        clustered=clusters is not None,
+        cluster_values=np.flatnonzero(used),
+        clustered=False,
         n=n,
         K=K,
-        G=design.G,
+        G=n,
+        nested_rank=0,
+        absorption=absorption,
+        notes=absorption.notes,
+    )
+    return prepared if clusters is None else with_clusters(prepared, clusters)
+
+
+def with_clusters(prepared: PreparedDesign, clusters: ArrayLike) -> PreparedDesign:
+    """Return a prepared design with other clusters, without projecting it again.
+
+    Parameters
+    ----------
+    prepared
+    clusters : array of shape (rows given,)
+
+    Raises
+    ------
+    EstimationError
+        If the shape is another, codes are missing, or there is one cluster only.
+    """
+    values, groups = numbered(clusters, prepared.used, "clusters")
+    if len(values) < 2:
+        raise EstimationError(
+            "least squares: all rows are in one cluster, so no standard error can be computed; "
+            "choose a level of clustering with at least two."
+        )
+    return replace(
+        prepared,
+        design=replace(prepared.design, clusters=groups),
+        cluster_values=values,
+        clustered=True,
+        G=len(values),
+        nested_rank=rank_nested_in(prepared.absorption, groups),
     )
 
 
@@ -213,50 +264,42 @@ def one_thread() -> AbstractContextManager[object]:
     return limited
 
 
-def _project(
-    columns: Floats, w: Floats, factors: Sequence[Codes], groups: Codes
-) -> tuple[ProjectedDesign, Floats, NDArray[np.bool_]]:
-    """Free the design of absorbed factors and of collinear columns, and make it orthonormal."""
-    levels = [int(codes.max()) + 1 for codes in factors]
-    swept = int(np.argmax(levels)) if factors else -1
-    cells = factors[swept] if factors else None
-    dummies = [
-        codes == level
-        for position, codes in enumerate(factors)
-        if position != swept
-        for level in range(1, levels[position])
-    ]
-    matrix, length = _swept_columns(columns, w, dummies, cells)
-    if len(w) <= matrix.shape[1]:
-        raise _too_few_rows(matrix.shape[1])
-    q, r = qr(matrix, mode="economic", overwrite_a=True, check_finite=False)
-    independent = _independent(r, length)
+def _project(columns: Floats, absorption: Absorption) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return the orthonormal design free of absorbed factors and collinear columns (n, p), what
+    turns it into coefficients (q, p), and which columns are kept (k,)."""
+    extra = [int(codes.max()) for codes in absorption.columns]
+    matrix = np.empty((len(columns), sum(extra) + columns.shape[1]), order="F")
+    if matrix.shape[0] <= matrix.shape[1]:
+        raise _too_few_rows(matrix.shape[1] + absorption.rank)
+    _fill(matrix, columns, absorption.columns)
+    root = np.sqrt(absorption.weights)
+    length = np.empty(matrix.shape[1])
+    for j in range(matrix.shape[1]):
+        column = matrix[:, j]
+        length[j] = np.sqrt(absorption.weights @ np.square(column))
+        if absorption.cells is not None:
+            column[:] = absorption.sweep(column)
+        column *= root
+    Q, R = make_orthonormal(matrix)
+    independent = _independent(R, length)
     if not independent.all():
-        rotation, r = qr(r[:, independent], mode="economic")
-        q = np.asfortranarray(q @ rotation)
-    design = ProjectedDesign(Q=q, weights=w, cells=cells, clusters=groups)
-    extra = int(independent[: len(dummies)].sum())
-    inverse = solve_triangular(r, np.eye(len(r)))[extra:]
-    return design, inverse, independent[len(dummies) :]
+        rotation, R = qr(R[:, independent], mode="economic")
+        Q = np.asfortranarray(Q @ rotation)
+    first = int(independent[: sum(extra)].sum())
+    inverse = solve_triangular(R, np.eye(len(R)))[first:]
+    return Q, inverse, independent[sum(extra) :]
 
 
-def _swept_columns(
-    columns: Floats, w: Floats, dummies: Sequence[NDArray[np.bool_]], cells: Codes | None
-) -> tuple[Floats, Floats]:
-    """Return dummies and columns, demeaned by cell, times root weights, (n, p), and their
-    lengths before demeaning, (p,)."""
-    p = len(dummies) + columns.shape[1]
-    root = np.sqrt(w)
-    totals = None if cells is None else np.bincount(cells, w)
-    matrix, length = np.empty((len(w), p), order="F"), np.empty(p)
-    for j in range(p):
-        column = dummies[j] if j < len(dummies) else columns[:, j - len(dummies)]
-        values = column * root
-        length[j] = np.sqrt(values @ values)
-        if cells is not None and totals is not None:
-            values -= (np.bincount(cells, values * root) / totals)[cells] * root
-        matrix[:, j] = values
-    return matrix, length
+def _fill(matrix: Floats, columns: Floats, factors: Sequence[Codes]) -> None:
+    """Write the indicators of all levels but the first of each factor, then the columns."""
+    position = 0
+    for codes in factors:
+        for level in range(1, int(codes.max()) + 1):
+            matrix[:, position] = codes == level
+            position += 1
+    for first in range(0, len(matrix), BLOCK_ROWS):  # both layouts stay in the cache
+        block = slice(first, first + BLOCK_ROWS)
+        matrix[block, position:] = columns[block]
 
 
 def _independent(r: Floats, length: Floats) -> NDArray[np.bool_]:
@@ -275,76 +318,7 @@ def _independent(r: Floats, length: Floats) -> NDArray[np.bool_]:
     return keep
 
 
-def _checked(X: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    columns = np.asarray(X, dtype=np.float64)
-    if columns.ndim != 2:
-        raise EstimationError(f"least squares: X has shape {columns.shape}; give (n, k).")
-    n = len(columns)
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,):
-        raise EstimationError(
-            f"least squares: X has shape {columns.shape} and weights {w.shape}; give (n, k) and "
-            "(n,)."
-        )
-    if not np.isfinite(w).all() or (w < 0).any():
-        raise EstimationError(
-            f"least squares: {int((~(w >= 0) | np.isinf(w)).sum())} weights are missing, "
-            "infinite or negative; give weights of 0 or more."
-        )
-    used = w > 0
-    if not used.any():
-        raise EstimationError(
-            "least squares: no row has a positive weight; give at least as many rows as parameters."
-        )
-    if not used.all():
-        columns, w = columns[used], w[used]
-    bad = int(columns.size - np.isfinite(columns).sum())
-    if bad:
-        raise EstimationError(
-            f"least squares: X has {bad} missing or infinite values in rows of positive weight; "
-            "leave these rows out."
-        )
-    w = np.ones(len(w)) if w.min() == w.max() else w / w.mean()
-    return columns, w, used
-
-
-def _labels(names: Sequence[str] | None, k: int) -> tuple[str, ...]:
-    labels = tuple(names) if names is not None else tuple(f"x{j}" for j in range(k))
-    if len(labels) != k or len(set(labels)) != k:
-        raise EstimationError(
-            f"least squares: names has {len(labels)} entries, {len(set(labels))} of them "
-            f"different; X has {k} columns. Give one name for each, none twice."
-        )
-    return labels
-
-
-def _codes(
-    codes: ArrayLike, used: NDArray[np.bool_], what: str
-) -> tuple[NDArray[np.generic], Codes]:
-    """Return the different codes of the rows used, and the number of its code for each row."""
-    values = np.asarray(codes)
-    if values.shape != used.shape:
-        raise EstimationError(
-            f"least squares: {what} has shape {values.shape}; give one code for each of the "
-            f"{len(used)} rows."
-        )
-    values = values[used]
-    if values.dtype.kind == "O":
-        values = values.astype(str) if all(isinstance(v, str) for v in values) else values
-    missing = values.dtype.kind == "f" and np.isnan(values).any()
-    try:
-        different, found = np.unique(values, return_inverse=True)
-    except TypeError:
-        missing = True
-    if missing:
-        raise EstimationError(
-            f"least squares: {what} has missing codes, or codes of several types; give one "
-            "code of the same type for each row."
-        )
-    return different, np.asarray(found, dtype=np.intp)
-
-
-def _check_identified(n: int, K: int, G: int, *, columns: int) -> None:
+def _check_identified(n: int, K: int, *, columns: int) -> None:
     if not columns:
         raise EstimationError(
             "least squares: no column of X varies beyond the absorbed factors; give a "
@@ -352,11 +326,6 @@ def _check_identified(n: int, K: int, G: int, *, columns: int) -> None:
         )
     if n <= K:
         raise _too_few_rows(K)
-    if G < 2:
-        raise EstimationError(
-            "least squares: all rows are in one cluster, so no standard error can be "
-            "computed; choose a level of clustering with at least two."
-        )
 
 
 def _too_few_rows(K: int) -> EstimationError:

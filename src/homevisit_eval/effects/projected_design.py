@@ -33,12 +33,16 @@ class ProjectedDesign:
         The absorbed cell of each row.
     clusters : array of shape (n,) of 0..G-1
         The cluster of each row.
+    crossed : tuple of arrays of shape (n,)
+        Further absorbed factors, swept out together with `cells` and in no column of Q. With
+        any, Z is not known in full: no leverage, so no CR2, CR3 or Satterthwaite df.
     """
 
     Q: Floats
     weights: Floats
     cells: Codes | None
     clusters: Codes
+    crossed: tuple[Codes, ...] = ()
 
     @property
     def p(self) -> int:
