@@ -514,6 +514,7 @@ ONE = np.ones((24, 1))
         ({"names": ["a", "b"]}, "names has 2 entries"),
         ({"method": "reml"}, "no method 'reml'"),
         ({"covariance": "CR1"}, "no covariance 'CR1'"),
+        ({"absorb": [np.arange(24) % 3], "names": ["a", "b"]}, "names has 2 entries; X has 1"),
         ({"absorb": [np.arange(24) % 3, np.arange(5)]}, r"absorb has shape \(5,\)"),
     ],
 )

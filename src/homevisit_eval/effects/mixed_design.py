@@ -22,7 +22,8 @@ EXACT_BELOW = 1e-12  # residuals of an exact fit, relative to y
 WITHIN_BELOW = 1e-13  # squares of residuals within groups, relative to all
 COLLINEAR_BELOW = 1e-8
 DETERMINED_BELOW = 1e-10  # squares that X leaves of the random effects' columns, a row
-MOST_LEVELS = 500  # of absorbed factors, which enter as columns
+MOSTLEVELS = 500  # of absorbed factors, which enter as columns
+LEVEL = "\0level "  # starts the names of their columns
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -118,7 +119,7 @@ def mixed_design(
     given = np.ones(len(used)) if weights is None else np.asarray(weights, dtype=np.float64)
     root = design.root_weights
     projected, left, scale = _projected(_checked_outcome(y, used) * root, design.Q)
-    own = [j for j, label in enumerate(prepared.names) if not label.startswith(_LEVEL)]
+    own = [j for j, label in enumerate(prepared.names) if not label.startswith(LEVEL)]
     return MixedDesign(
         Q=design.Q,
         outcome=left,
@@ -127,7 +128,7 @@ def mixed_design(
         contrasts=prepared.inverse[own],
         log_root=-float(np.log(np.abs(np.diag(prepared.inverse))).sum()),
         names=tuple(prepared.names[j] for j in own),
-        dropped=tuple(label for label in prepared.dropped if not label.startswith(_LEVEL)),
+        dropped=tuple(label for label in prepared.dropped if not label.startswith(LEVEL)),
         root_weights=root,
         mean_weight=float(given[used].mean()),
         groups=codes,
@@ -244,9 +245,6 @@ def check_identified(sums: GroupSums) -> None:
         )
 
 
-_LEVEL = "\0level "
-
-
 def _with_levels(
     X: Floats, absorb: Sequence[ArrayLike], names: Sequence[str] | None
 ) -> tuple[Floats, Sequence[str] | None]:
@@ -258,14 +256,19 @@ def _with_levels(
     everyone = np.ones(len(X), dtype=bool)
     coded = [_codes(codes, everyone, "a factor of absorb") for codes in absorb]
     count = sum(len(values) for values, _ in coded)
-    if count > MOST_LEVELS:
+    if count > MOSTLEVELS:
         raise EstimationError(
             f"mixed model: the factors of absorb have {count} levels, each a column; at most "
-            f"{MOST_LEVELS} are taken. Absorb a factor of fewer levels."
+            f"{MOSTLEVELS} are taken. Absorb a factor of fewer levels."
+        )
+    labels = tuple(names) if names is not None else tuple(f"x{j}" for j in range(X.shape[1]))
+    if len(labels) != X.shape[1]:
+        raise EstimationError(
+            f"mixed model: names has {len(labels)} entries; X has {X.shape[1]} columns. Give one "
+            "name for each."
         )
     indicators = [codes[:, None] == np.arange(len(values)) for values, codes in coded]
-    labels = tuple(names) if names is not None else tuple(f"x{j}" for j in range(X.shape[1]))
-    return np.hstack([*indicators, X]), [f"{_LEVEL}{j}" for j in range(count)] + list(labels)
+    return np.hstack([*indicators, X]), [f"{LEVEL}{j}" for j in range(count)] + list(labels)
 
 
 def _codes(
