@@ -22,7 +22,7 @@ EXACT_BELOW = 1e-12  # residuals of an exact fit, relative to y
 WITHIN_BELOW = 1e-13  # squares of residuals within groups, relative to all
 COLLINEAR_BELOW = 1e-8
 DETERMINED_BELOW = 1e-10  # squares that X leaves of the random effects' columns, a row
-MOSTLEVELS = 500  # of absorbed factors, which enter as columns
+MOST_LEVELS = 500  # of absorbed factors, which enter as columns
 LEVEL = "\0level "  # starts the names of their columns
 
 
@@ -256,10 +256,10 @@ def _with_levels(
     everyone = np.ones(len(X), dtype=bool)
     coded = [_codes(codes, everyone, "a factor of absorb") for codes in absorb]
     count = sum(len(values) for values, _ in coded)
-    if count > MOSTLEVELS:
+    if count > MOST_LEVELS:
         raise EstimationError(
             f"mixed model: the factors of absorb have {count} levels, each a column; at most "
-            f"{MOSTLEVELS} are taken. Absorb a factor of fewer levels."
+            f"{MOST_LEVELS} are taken. Absorb a factor of fewer levels."
         )
     labels = tuple(names) if names is not None else tuple(f"x{j}" for j in range(X.shape[1]))
     if len(labels) != X.shape[1]:
