@@ -89,7 +89,7 @@ class LeastSquaresFit:
     n: int
     K: int
     G: int
-    covariance_type: CovarianceType
+    covariance_type: str
     df_convention: str
     notes: tuple[str, ...]
     nested_effects: NestedEffects = "counted"

@@ -12,7 +12,7 @@ one u and v of a, the other of b. Letters are those of `projected_design`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy import sparse
 
 from homevisit_eval.effects.projected_design import ProjectedDesign, sum_by_cluster, sums
 
-__all__ = ["satterthwaite_df", "wishart_moments"]
+__all__ = ["covariance_moments", "satterthwaite_df"]
 
 Floats = NDArray[np.float64]
 
@@ -61,13 +61,13 @@ def satterthwaite_df(design: ProjectedDesign, contrast: Floats) -> float:
     Bell, R. M., & McCaffrey, D. F. (2002). Bias reduction in standard errors for linear
     regression with multi-stage samples. *Survey Methodology*, 28(2), 169-181.
     """
-    means, variances = wishart_moments(design, contrast[:, None])
-    total = float(variances[0, 0]) / 2.0
-    return float(means[0, 0]) ** 2 / total if total > 0 else 0.0
+    means, covariances = covariance_moments(design, contrast[:, None])
+    total = float(covariances.item()) / 2.0
+    return float(means.item()) ** 2 / total if total > 0 else 0.0
 
 
-def wishart_moments(design: ProjectedDesign, contrasts: Floats) -> tuple[Floats, Floats]:
-    """Return means and variances of the entries of the cluster-robust covariance.
+def covariance_moments(design: ProjectedDesign, contrasts: Floats) -> tuple[Floats, Floats]:
+    """Return means and covariances of the entries of a cluster-robust covariance.
 
     Parameters
     ----------
@@ -78,65 +78,40 @@ def wishart_moments(design: ProjectedDesign, contrasts: Floats) -> tuple[Floats,
     Returns
     -------
     means : array of shape (r, r)
-    variances : array of shape (r, r)
-        Where errors are independent and normal with variance 1.
+    covariances : array of shape (r, r, r, r)
+        Of entry (a, b) with entry (c, d), where errors are independent and normal with
+        variance 1.
 
     Notes
     -----
-    Entry (s, t) has the mean of the trace of P^st and the variance
-    sum P^ss_gh P^tt_gh + P^st_gh P^st_hg.
+    Entry (a, b) has the mean of the trace of P^ab, and with entry (c, d) the covariance
+    sum P^ac_gh P^bd_gh + P^ad_gh P^bc_gh.
     """
     r = contrasts.shape[1]
     parts = [_sums(design, a) for a in contrasts.T]
-    means, variances = np.empty((r, r)), np.empty((r, r))
-    for s in range(r):
-        for t in range(s, r):
-            own = sums(design.clusters, contrasts[:, s] * contrasts[:, t], design.G)
-            crossed = _Products(design, own, parts[s], parts[t])
-            if s == t:
-                trace, total = crossed.trace_and(crossed)
-                value = 2.0 * total
-            else:
-                first = _own_products(design, contrasts[:, s], parts[s])
-                second = _own_products(design, contrasts[:, t], parts[t])
-                trace, total = crossed.trace_and(crossed.turned())
-                value = total + first.trace_and(second)[1]
-            means[s, t] = means[t, s] = trace
-            variances[s, t] = variances[t, s] = value
-    return means, variances
+    products = [
+        _Products(design, sums(design.clusters, a * b, design.G), first, second)
+        for a, first in zip(contrasts.T, parts, strict=True)
+        for b, second in zip(contrasts.T, parts, strict=True)
+    ]
+    if parts[0].cells is None and 2 * parts[0].u.shape[1] < design.G:
+        means = np.array([one.trace() for one in products])
+        inner = np.array([[one.inner(other) for other in products] for one in products])
+    else:
+        means, inner = _by_lines(products)
+    inner = inner.reshape(r, r, r, r)
+    covariances = inner.transpose(0, 2, 1, 3) + inner.transpose(0, 2, 3, 1)
+    return means.reshape(r, r), covariances
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Products:
-    """The matrix P (G, G) of two contrasts, formed in full or in part only where needed."""
+    """The matrix P (G, G) of two contrasts, formed in parts, or never."""
 
     design: ProjectedDesign
     own: Floats
     first: _Sums
     second: _Sums
-
-    def turned(self) -> _Products:
-        """Return the transpose."""
-        return _Products(self.design, self.own, self.second, self.first)
-
-    def trace_and(self, other: _Products) -> tuple[float, float]:
-        """Return the trace, and the sum of products with the entries of another."""
-        if self.first.cells is None and 2 * self.first.u.shape[1] < self.design.G:
-            return self._trace_and_by_rank(other)
-        trace, total = 0.0, 0.0
-        for first, mine in self.lines():
-            theirs = mine if other is self else other.block(first, len(mine))
-            here = np.arange(len(mine))
-            trace += float(mine[here, first + here].sum())
-            total += float(np.sum(mine * theirs))
-        return trace, total
-
-    def lines(self) -> Iterator[tuple[int, Floats]]:
-        """Yield the matrix some lines at a time."""
-        G = self.design.G
-        step = max(1, LINE_VALUES // G)
-        for first in range(0, G, step):
-            yield first, self.block(first, min(step, G - first))
 
     def block(self, start: int, lines: int) -> Floats:
         """Return some lines of the matrix, shape (lines, G)."""
@@ -160,21 +135,42 @@ class _Products:
         N, across, diagonal = self.design.middle
         return np.block([[N, across.T], [across, np.diag(diagonal)]])
 
-    def _trace_and_by_rank(self, other: _Products) -> tuple[float, float]:
-        """Many clusters, few columns: P is a diagonal plus L S R', never formed."""
+    def trace(self) -> float:
+        """Return the trace, by rank."""
+        return float(self.own.sum() + self._by_rank()[3].sum())
+
+    def inner(self, other: _Products) -> float:
+        """Return the sum of products with the entries of another, by rank.
+
+        For many clusters and few columns: P is a diagonal plus L S R'.
+        """
+        L, S, R, mine = self._by_rank()
+        K, _, T, theirs = other._by_rank()
+        total = float(np.sum((S @ (R.T @ T) @ S) * (L.T @ K)))
+        return total + float(self.own @ other.own + self.own @ theirs + mine @ other.own)
+
+    def _by_rank(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return L, S, R and the diagonal of L S R'."""
         full = self._full()
         identity = np.eye(len(full))
         S = np.block([[full, -identity], [-identity, np.zeros_like(full)]])
         L, R = (np.hstack([one.u, one.v]) for one in (self.first, self.second))
-        K, T = (np.hstack([one.u, one.v]) for one in (other.first, other.second))
-        mine, theirs = ((L @ S) * R).sum(axis=1), ((K @ S) * T).sum(axis=1)
-        total = np.sum((S @ (R.T @ T) @ S) * (L.T @ K))
-        total += self.own @ other.own + self.own @ theirs + mine @ other.own
-        return float(self.own.sum() + mine.sum()), float(total)
+        return L, S, R, ((L @ S) * R).sum(axis=1)
 
 
-def _own_products(design: ProjectedDesign, contrast: Floats, part: _Sums) -> _Products:
-    return _Products(design, sums(design.clusters, contrast * contrast, design.G), part, part)
+def _by_lines(products: Sequence[_Products]) -> tuple[Floats, Floats]:
+    """Return traces, and sums of products of the entries of all pairs, some lines at a time."""
+    m, G = len(products), products[0].design.G
+    traces, inner = np.zeros(m), np.zeros((m, m))
+    step = max(1, LINE_VALUES // (G * m))
+    for first in range(0, G, step):
+        lines = min(step, G - first)
+        here = np.arange(lines)
+        blocks = np.array([one.block(first, lines) for one in products])
+        traces += blocks[:, here, first + here].sum(axis=1)
+        flat = blocks.reshape(m, -1)
+        inner += flat @ flat.T
+    return traces, inner
 
 
 def _sums(design: ProjectedDesign, contrast: Floats) -> _Sums:
