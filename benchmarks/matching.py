@@ -64,8 +64,7 @@ def arrays(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
 
 
 def units(frame: pd.DataFrame, *, strata: bool = False, several: bool = False):
-    from homevisit_eval.matching.distance import mahalanobis_coordinates
-    from homevisit_eval.matching.units import Units
+    from homevisit_eval.matching.units import Units, mahalanobis_coordinates
 
     X, treated, score, cells = arrays(frame)
     stratum = cells if strata else np.zeros(len(frame), dtype=np.int64)

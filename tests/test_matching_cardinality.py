@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import homevisit_eval.matching.integer_program as integer_program
+import homevisit_eval.matching.cardinality.integer_program as integer_program
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.cardinality import largest_balanced
 

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from homevisit_eval.errors import MatchingError
-from homevisit_eval.matching.distance import (
+from homevisit_eval.matching.units import (
     mahalanobis_coordinates,
     robust_mahalanobis_coordinates,
     scaled_euclidean_coordinates,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from homevisit_eval.design import NearestNeighbor, NoMatching
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching import Matches, match_frame
-from homevisit_eval.matching.row_order import key_rank
+from homevisit_eval.matching.frame import key_rank
 
 DECIMALS = 1e-12  # scores are rounded to 12 decimals under ties="row"
 RULES = ("row", "matchit")

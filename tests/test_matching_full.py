@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from homevisit_eval.errors import MatchingError
-from homevisit_eval.matching import bounded_cover
-from homevisit_eval.matching.full import full_sets
+from homevisit_eval.matching.full import bounded_cover, full_sets
 from homevisit_eval.matching.units import Limit, Units
 from matching_problems import constraints, distances, problem, rows
 

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 
 from greedy_oracle import Greedy
 from homevisit_eval.errors import MatchingError
-from homevisit_eval.matching import forest
-from homevisit_eval.matching.nearest import nearest_pairs, variable_ratio
-from homevisit_eval.matching.reasons import lost_reasons
+from homevisit_eval.matching.nearest import forest, lost_reasons, nearest_pairs, variable_ratio
 from homevisit_eval.matching.units import Limit, Units
 
 ORDERS = ("largest", "smallest", "data", "random", "closest", "farthest")

@@ -11,8 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from homevisit_eval.matching import sparse_pairs
-from homevisit_eval.matching.optimal import optimal_pairs, optimal_total
+from homevisit_eval.matching.optimal import optimal_pairs, optimal_total, sparse_pairs
 from homevisit_eval.matching.units import Limit, Units
 from matching_problems import constraints, distances, problem, rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from homevisit_eval.matching.reasons import lost_reasons
+from homevisit_eval.matching.nearest import lost_reasons
 from homevisit_eval.matching.units import (
     IN_USE,
     MATCHED,

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from homevisit_eval.matching.distance import (
+from homevisit_eval.matching.nearest import nearest_pairs, variable_ratio
+from homevisit_eval.matching.units import (
+    Limit,
+    Units,
     mahalanobis_coordinates,
     robust_mahalanobis_coordinates,
 )
-from homevisit_eval.matching.nearest import nearest_pairs, variable_ratio
-from homevisit_eval.matching.units import Limit, Units
 
 REFERENCE = Path(__file__).parent / "reference" / "matchit"
 LALONDE = pd.read_csv(REFERENCE / "lalonde_with_ps.csv")

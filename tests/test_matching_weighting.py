@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
 from homevisit_eval.errors import MatchingError
-from homevisit_eval.matching import entropy_balancing
 from homevisit_eval.matching.weighting import (
     EntropyBalance,
+    entropy_balancing,
     entropy_balancing_weights,
     inverse_probability_weights,
     overlap_weights,

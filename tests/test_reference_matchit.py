@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from homevisit_eval.matching import Matches, match_frame
-from homevisit_eval.matching.distance import mahalanobis_coordinates
-from homevisit_eval.matching.problem import dummy_columns
+from homevisit_eval.matching.band import dummy_columns
+from homevisit_eval.matching.units import mahalanobis_coordinates
 from matching_invariants import check_matches
 from matchit_specs import (
     COVARIATES,

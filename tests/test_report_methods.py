@@ -26,7 +26,8 @@ from homevisit_eval.design import (
     Subclassification,
     Variation,
 )
-from homevisit_eval.matching import Estimand, MatchedSample, band
+from homevisit_eval.matching import Estimand, MatchedSample
+from homevisit_eval.matching.band import pairs
 from homevisit_eval.report import tables
 from homevisit_eval.report.certificate_method import _other_targets
 from homevisit_eval.report.effect_notes import effect_notes
@@ -408,7 +409,7 @@ def test_reasons_are_in_words_for_readers():
             {"covariate_calipers": (CovariateCaliper("female", 0.5),)},
         ):  # fmt: skip
             method = NearestNeighbor(estimand=estimand, **options)
-            reasons += band._reason_texts(method).values()
+            reasons += pairs._reason_texts(method).values()
     words = {reason: reader_words(reason, fabricated.DESIGN) for reason in reasons}
     assert words["comparison units within the caliper used up"] == (
         "all comparison students within the caliper already matched"

@@ -42,12 +42,7 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.design.checks import allowed
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.matching.frame_checks import (
-    check_columns,
-    check_index,
-    check_names,
-    read_treatment,
-)
+from homevisit_eval.matching.frame import check_columns, check_index, check_names, read_treatment
 from homevisit_eval.matching.matched_sample import Estimand, MatchedSample, Matches
 
 __all__ = ["assess_balance", "assess_frame_balance"]

@@ -27,8 +27,7 @@ from homevisit_eval.design.questions import (
     CATEGORICAL_BASELINE_COLUMNS,
 )
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.matching.design_matrix import factor_levels
-from homevisit_eval.matching.frame_checks import is_factor
+from homevisit_eval.matching.frame import factor_levels, is_factor
 from homevisit_eval.matching.matched_sample import MatchedSample, Matches
 from homevisit_eval.sample.missing import INDICATOR_SUFFIX
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS

@@ -13,7 +13,7 @@ from homevisit_eval.balance.published import GroupWords
 from homevisit_eval.balance.sizes import weights_after, weights_before
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.matching.frame_checks import check_columns, is_factor, read_treatment
+from homevisit_eval.matching.frame import check_columns, is_factor, read_treatment
 from homevisit_eval.matching.matched_sample import MatchedSample, Matches
 from homevisit_eval.table import PERCENT
 

@@ -17,12 +17,12 @@ from homevisit_eval.effects.covariance import COVARIANCES, CovarianceType
 from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squares
 from homevisit_eval.effects.rubin import pool_estimates
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.matching.design_matrix import make_design_matrix
-from homevisit_eval.matching.frame_checks import (
+from homevisit_eval.matching.frame import (
     check_columns,
     check_names,
     check_usable,
     is_factor,
+    make_design_matrix,
     read_names,
 )
 from homevisit_eval.matching.matched_sample import Estimand, Matches

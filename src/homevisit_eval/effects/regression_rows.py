@@ -23,7 +23,7 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.design.method_facts import makes_matched_sets
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.matching.design_matrix import INTERCEPT, make_design_matrix
+from homevisit_eval.matching.frame import INTERCEPT, make_design_matrix
 from homevisit_eval.matching.matched_sample import MatchedSample
 
 __all__ = ["TREATMENT", "RegressionRows", "clustered_by", "regression_rows"]

@@ -18,7 +18,7 @@ from homevisit_eval.effects.average_effect import (
 from homevisit_eval.effects.overlap import Overlap, score_rows, weights_by_score
 from homevisit_eval.effects.working_models import independent, standard_columns
 from homevisit_eval.errors import EstimationError, MatchingError
-from homevisit_eval.matching.entropy_balancing import entropy_balancing_weights
+from homevisit_eval.matching.weighting import entropy_balancing_weights
 
 __all__ = ["Weighting", "given_weights_effect", "weighted_effect"]
 

@@ -21,8 +21,7 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
-from homevisit_eval.matching.band import BandResult
-from homevisit_eval.matching.band_rows import BandRows
+from homevisit_eval.matching.band import BandResult, BandRows
 from homevisit_eval.matching.matched_sample import NO_MATCHING, Estimand, Matches
 from homevisit_eval.matching.strata import pair_weights, set_weights
 from homevisit_eval.matching.units import Pairs

@@ -15,29 +15,26 @@ from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.assemble import Placed, assemble
 from homevisit_eval.matching.audit import audit_of, inputs_checksum
-from homevisit_eval.matching.band import match_band
-from homevisit_eval.matching.band_rows import BandRows
-from homevisit_eval.matching.frame_checks import (
+from homevisit_eval.matching.band import BandRows, match_band
+from homevisit_eval.matching.frame import (
     check_columns,
     check_index,
     check_method,
+    check_method_columns,
     check_names,
     check_usable,
     check_varies,
+    key_rank,
+    method_columns,
     read_name,
     read_names,
     read_sampling_weights,
     read_scores,
     read_treatment,
-)
-from homevisit_eval.matching.matched_sample import MatchedSample, Matches
-from homevisit_eval.matching.method_columns import (
-    check_method_columns,
-    method_columns,
     uses_covariates,
     with_school,
 )
-from homevisit_eval.matching.row_order import key_rank
+from homevisit_eval.matching.matched_sample import MatchedSample, Matches
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 
 __all__ = ["match_frame", "match_students"]
