@@ -25,7 +25,7 @@ Codes = NDArray[np.intp]
 
 SOLVED = 1e-13  # of the length of the right side, in conjugate gradients
 CONVERGED = 1e-12  # of the length of what is swept, in the last correction
-NOTHING = 1e-15  # of the length of the group sums: rounding
+NOTHING = 1e-15  # of the length of sums by level of absolute values: rounding
 STEPS = 10_000
 CORRECTIONS = 6
 EXACT_RANK = 1_500  # levels beside the largest factor up to which the rank is counted exactly
@@ -67,9 +67,10 @@ class CrossedFactors:
             If it does not converge.
         """
         whole = self._length(values)
-        left = values - self._fitted(values)
+        rounding = self._rounding(values)
+        left = values - self._fitted(values, rounding)
         for _ in range(CORRECTIONS):
-            change = self._fitted(left)
+            change = self._fitted(left, rounding)
             left -= change
             if self._length(change) <= CONVERGED * whole:
                 return left
@@ -83,11 +84,18 @@ class CrossedFactors:
     def _length(self, values: Floats) -> float:
         return float(np.sqrt(np.dot(self.weights * values, values)))
 
-    def _fitted(self, values: Floats) -> Floats:
+    def _rounding(self, values: Floats) -> float:
+        """Return the squared length below which a right side is nothing but rounding."""
+        sizes = self.weights * np.abs(values)
+        parts = [sums(codes, sizes, int(codes.max()) + 1) for codes in self.factors[1:]]
+        others = np.concatenate(parts)
+        return NOTHING**2 * float(others @ (others / self.among.diagonal()))
+
+    def _fitted(self, values: Floats, rounding: float) -> Floats:
         weighted = self.weights * values
         parts = [sums(codes, weighted, int(codes.max()) + 1) for codes in self.factors]
         first, others = parts[0], np.concatenate(parts[1:])
-        solution = self._solve(others - self.across.T @ (first / self.totals), others)
+        solution = self._solve(others - self.across.T @ (first / self.totals), rounding)
         start = (first - self.across @ solution) / self.totals
         fitted, position = start[self.factors[0]], 0
         for codes, part in zip(self.factors[1:], parts[1:], strict=True):
@@ -95,19 +103,22 @@ class CrossedFactors:
             position += len(part)
         return np.asarray(fitted, dtype=np.float64)
 
-    def _solve(self, right: Floats, scale: Floats) -> Floats:
+    def _solve(self, right: Floats, rounding: float) -> Floats:
         """Solve for the levels of the other factors by conjugate gradients."""
         diagonal = self.among.diagonal()
         solution, left = np.zeros(len(right)), right.copy()
         direction = left / diagonal
         length = float(left @ direction)
-        goal = max(SOLVED**2 * length, NOTHING**2 * float(scale @ (scale / diagonal)))
+        goal = max(SOLVED**2 * length, rounding)
         for _ in range(STEPS):
             if length <= goal:
                 return solution
             image = self.among @ direction
             image -= self.across.T @ ((self.across @ direction) / self.totals)
-            step = length / float(direction @ image)
+            curvature = float(direction @ image)
+            if not curvature > 0:  # nothing is left but what all factors share
+                return solution
+            step = length / curvature
             solution += step * direction
             left -= step * image
             scaled = left / diagonal
