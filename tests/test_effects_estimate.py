@@ -27,7 +27,7 @@ from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.matching import MatchedSample
 
 RELATIVE = 1e-9  # two solvers, double precision, condition numbers below 1e4
-CR1 = FixedEffects(covariance="CR1")
+CR1S = FixedEffects(covariance="CR1S")
 COVARIATES = (
     "visited + attendance_rate_prior + I((attendance_rate_prior - center)**2) + female"
     " + C(race_ethnicity)"
@@ -63,7 +63,7 @@ def test_the_estimate_equals_the_regression_written_out(weights):
     if weights == "unequal":
         drawn = np.random.Generator(np.random.PCG64(3)).uniform(0.2, 3, 1200)
         matched = with_weights(matched, drawn * matched.matches.weights.to_numpy())
-    effect = estimate_effect(matched, "attendance_rate", CR1)
+    effect = estimate_effect(matched, "attendance_rate", CR1S)
     frame = used_rows(matched, "attendance_rate")
     theirs = statsmodels_fit(frame, f"y ~ {COVARIATES} + pretest + C(school_year):C(grade)")
     # the center of the square moves the coefficient of the linear term only
@@ -89,8 +89,8 @@ def test_weights_are_used():
 
 
 def test_bias_reduced_errors_are_the_default():
-    effect, other = one_effect(), estimate_effect(matched_example(), "attendance_rate", CR1)
-    assert (effect.covariance, other.covariance) == ("CR2", "CR1")
+    effect, other = one_effect(), estimate_effect(matched_example(), "attendance_rate", CR1S)
+    assert (effect.covariance, other.covariance) == ("CR2", "CR1S")
     assert effect.df_convention == "Satterthwaite (Bell-McCaffrey)"
     assert effect.df < 23 == other.df
     assert effect.std_error != other.std_error
@@ -99,7 +99,7 @@ def test_bias_reduced_errors_are_the_default():
 
 def test_an_outcome_of_some_grades_uses_these_only():
     matched = matched_example()
-    effect = estimate_effect(matched, "math_score_std", CR1)
+    effect = estimate_effect(matched, "math_score_std", CR1S)
     frame = used_rows(matched, "math_score_std")
     theirs = statsmodels_fit(frame, f"y ~ {COVARIATES} + pretest + C(school_year):C(grade)")
     assert set(frame["grade"]) == {3, 4}
@@ -136,7 +136,7 @@ def test_a_band_that_splits_cells_gets_its_own_intercept():
         math_score_std_prior=np.where(in_2015, score, np.nan),
     )
     effect = estimate_effect(
-        matched, "attendance_rate", FixedEffects(absorb=("grade",), covariance="CR1")
+        matched, "attendance_rate", FixedEffects(absorb=("grade",), covariance="CR1S")
     )
     frame = used_rows(matched, "attendance_rate")
     theirs = statsmodels_fit(frame, f"y ~ {COVARIATES} + pretest + C(grade) + has_pretest")
@@ -147,7 +147,7 @@ def test_a_band_that_splits_cells_gets_its_own_intercept():
 
 def test_without_absorbed_cells_there_is_an_intercept():
     matched = matched_example()
-    effect = estimate_effect(matched, "attendance_rate", FixedEffects(absorb=(), covariance="CR1"))
+    effect = estimate_effect(matched, "attendance_rate", FixedEffects(absorb=(), covariance="CR1S"))
     frame = used_rows(matched, "attendance_rate")
     theirs = statsmodels_fit(frame, f"y ~ {COVARIATES} + pretest + has_pretest")
     assert effect.estimate == pytest.approx(theirs.params["visited"], rel=RELATIVE)
@@ -157,7 +157,7 @@ def test_without_absorbed_cells_there_is_an_intercept():
 @pytest.mark.parametrize("cluster", ["matched_set", "student_id"])
 def test_errors_may_be_clustered_by_matched_set_or_student(cluster):
     matched = matched_example()
-    model = FixedEffects(cluster=cluster, covariance="CR1")
+    model = FixedEffects(cluster=cluster, covariance="CR1S")
     effect = estimate_effect(matched, "attendance_rate", model)
     frame = used_rows(matched, "attendance_rate").rename(columns={"unit_id": "student_id"})
     formula = f"y ~ {COVARIATES} + pretest + C(school_year):C(grade)"
@@ -301,7 +301,7 @@ def test_all_visited_in_one_cluster_is_flagged():
     schools = matched.sample.baseline["school_id"].where(
         matched.sample.baseline["visited"] == 0, "S99"
     )
-    effect = estimate_effect(with_baseline(matched, school_id=schools), "attendance_rate", CR1)
+    effect = estimate_effect(with_baseline(matched, school_id=schools), "attendance_rate", CR1S)
     assert effect.clusters_visited == 1
     assert any(note.startswith("All visited student-years are in one") for note in effect.notes)
 

@@ -27,7 +27,7 @@ from homevisit_eval.matching import Estimand, MatchedSample
 from homevisit_eval.matching.matched_sample import NO_MATCHING
 
 RELATIVE = 1e-9  # two solvers, double precision
-PLAIN = FixedEffects(absorb=(), covariance="CR1")
+PLAIN = FixedEffects(absorb=(), covariance="CR1S")
 
 
 def under(

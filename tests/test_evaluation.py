@@ -65,7 +65,7 @@ def test_variations_change_what_they_name_and_nothing_else(
     for name in ("cr1", "cluster_matched_set"):
         assert rows[name].estimate == main.estimate
         assert rows[name].std_error != main.std_error
-    assert rows["cr1"].covariance == "CR1"
+    assert rows["cr1"].covariance == "CR1S"
     assert rows["cluster_matched_set"].clusters > rows["cr1"].clusters
     assert rows["no_matching"].n_comparison > 5 * main.n_comparison
     assert rows["min_days_90"].n_visited < rows["min_days_1"].n_visited

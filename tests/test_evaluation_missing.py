@@ -24,7 +24,7 @@ RULE = hv.MultipleImputation(imputations=3, iterations=2)
 VARIATIONS = (
     Variation("cases", "Complete cases", missing_covariates=hv.CompleteCases()),
     Variation("constant", "Filled in", missing_covariates=hv.MissingIndicator()),
-    Variation("cr1", "CR1", model=hv.FixedEffects(covariance="CR1")),
+    Variation("cr1", "CR1S", model=hv.FixedEffects(covariance="CR1S")),
     Variation("none", "No matching", matching=hv.NoMatching()),
 )
 
@@ -81,8 +81,8 @@ def test_variations_change_the_rule_and_nothing_else(answer, panel, study):
     assert NOT_ACCEPTED in rows["Filled in"].notes
     assert rows["Filled in"].n_visited > rows["Complete cases"].n_visited
     main = next(one for one in answer.effects if one.outcome.name == "any_incident")
-    assert rows["CR1"].estimate == pytest.approx(main.estimate)
-    assert rows["CR1"].std_error != main.std_error
+    assert rows["CR1S"].estimate == pytest.approx(main.estimate)
+    assert rows["CR1S"].std_error != main.std_error
     assert "Pooled over 3 imputations" in rows["No matching"].notes[0]
     assert rows["No matching"].n_comparison > 5 * main.n_comparison
 

@@ -1,5 +1,6 @@
 """Matched samples -> estimated effects, with cluster-robust inference."""
 
+from homevisit_eval.effects.compare import EffectDifference, compare_effects
 from homevisit_eval.effects.effect import Effect
 from homevisit_eval.effects.estimate import estimate_effect
 from homevisit_eval.effects.frame_effect import (
@@ -10,12 +11,22 @@ from homevisit_eval.effects.frame_effect import (
 from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squares
 from homevisit_eval.effects.pooling import pool_effects
 from homevisit_eval.effects.rubin import PooledEstimate, pool_estimates
+from homevisit_eval.effects.standard_errors import (
+    StandardError,
+    StandardErrors,
+    compare_standard_errors,
+)
 
 __all__ = [
     "Effect",
+    "EffectDifference",
     "FrameEffect",
     "LeastSquaresFit",
     "PooledEstimate",
+    "StandardError",
+    "StandardErrors",
+    "compare_effects",
+    "compare_standard_errors",
     "estimate_effect",
     "estimate_frame_effect",
     "fit_least_squares",

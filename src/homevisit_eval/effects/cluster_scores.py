@@ -165,7 +165,7 @@ def cluster_scores(
     Bootstrap inference in Stata using boottest. *Stata Journal*, 19(1), 4-60.
     """
     position = _position(prepared, column)
-    fit = fit_outcome(prepared, y, covariance="CR0")
+    fit = fit_outcome(prepared, y, covariance="CR0", df_for=[column])
     design, inverse = prepared.design, prepared.inverse[position]
     weighted = fit.residuals[prepared.used] * design.root_weights
     given = np.asarray(y, dtype=np.float64)[prepared.used]

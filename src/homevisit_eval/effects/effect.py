@@ -106,11 +106,12 @@ class Effect:
         label = "synthetic data, " if self.synthetic else ""
         visited = _at_least(self.n_visited, self.matched_visited)
         comparison = _at_least(self.n_comparison, self.matched_comparison)
+        by = "" if self.cluster == "none" else f" by {self.cluster}, G = {self.clusters}"
         return (
             f"Effect({label}{self.outcome.name}, {self.estimand}: {self.estimate:+.4f} "
             f"[{self.ci_low:+.4f}, {self.ci_high:+.4f}], p = {self.p_value:.3f};\n"
             f"  {visited} visited and {comparison} comparison student-years; "
-            f"{self.covariance} by {self.cluster}, G = {self.clusters}, df = {self.df:.1f})"
+            f"{self.covariance}{by}, df = {self.df:.1f})"
         )
 
     def _repr_html_(self) -> str:

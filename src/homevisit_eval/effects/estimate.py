@@ -37,7 +37,7 @@ from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import Estimand, MatchedSample
 from homevisit_eval.sample.missing import NOT_ACCEPTED
 
-__all__ = ["estimate_effect", "notes_on_df", "notes_on_estimate"]
+__all__ = ["check_rows", "estimate_effect", "notes_on_df", "notes_on_estimate"]
 
 FEW_DF = 4.0
 FEW_CLUSTERS = 10
@@ -108,7 +108,7 @@ def estimate_effect(
     allowed("outcome", outcome, sample.question.outcomes)
     model = model or sample.question.model or sample.design.model
     rows = regression_rows(matched, outcome, model)
-    _check_rows(rows, outcome, model.cluster)
+    check_rows(rows, outcome, model.cluster)
     measured = sample.design.outcome(outcome)
     fit = fit_model(matched, rows, measured, model)
     effect = _effect(matched, measured, model, rows, fit)
@@ -116,7 +116,14 @@ def estimate_effect(
     return effect
 
 
-def _check_rows(rows: RegressionRows, outcome: str, cluster: str) -> None:
+def check_rows(rows: RegressionRows, outcome: str, cluster: str) -> None:
+    """Refuse rows that no model can be fitted to.
+
+    Raises
+    ------
+    EstimationError
+        If the outcome does not vary, or all rows are in one cluster.
+    """
     if rows.y.min() == rows.y.max():
         raise EstimationError(
             f"{outcome}: it has the same value in all {len(rows.y)} matched student-years, so "
@@ -254,7 +261,7 @@ def _interacted(rows: RegressionRows, model: OutcomeModel, target: Target) -> tu
 
 
 def _of(rows: RegressionRows, group: str) -> NDArray[np.bool_]:
-    return rows.visited == (1 if group == "visited" else 0)
+    return np.asarray(rows.visited == (1 if group == "visited" else 0), dtype=np.bool_)
 
 
 def _effect_size(
@@ -313,7 +320,8 @@ def _inference_notes(model: OutcomeModel, fit: ModelFit, clusters: list[int]) ->
     if fit.clusters < FEW_CLUSTERS:
         notes.append(
             f"Only {fit.clusters} clusters ({model.cluster}): standard errors rest on few "
-            "independent groups."
+            "independent groups. The wild cluster bootstrap holds better with so few "
+            "(`compare_standard_errors`)."
         )
     for words, count in zip(("visited", "comparison"), clusters, strict=True):
         if count == 1:

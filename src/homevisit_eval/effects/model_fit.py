@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from homevisit_eval.design import DifferenceInMeans, FixedEffects
-from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_outcome
+from homevisit_eval.effects.least_squares import CovarianceType, LeastSquaresFit, fit_outcome
 from homevisit_eval.effects.prepared_design import PreparedDesign, prepare_design, row_influence
-from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows
+from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, one_row_a_match
+from homevisit_eval.effects.several_clusterings import SeveralCovariance, fit_several_clusterings
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.matching.matched_sample import MatchedSample
 
-__all__ = ["ModelFit", "fit_linear", "prepare_rows", "said_of"]
+__all__ = ["ModelFit", "fit_linear", "fit_two_ways", "prepare_rows", "said_of"]
 
 Floats = NDArray[np.float64]
 
@@ -36,9 +37,9 @@ class ModelFit:
     clusters, parameters
         G and K.
     coefficients : mapping of name to (estimate, standard error)
-    influence : array of shape (n,)
+    influence : array of shape (n,), or None
         What each row adds to the error of the estimate. Sums by cluster, over two samples that
-        share students, give the variance of a difference.
+        share students, give the variance of a difference. None if the model has none.
     notes : tuple of sentences
     """
 
@@ -50,7 +51,7 @@ class ModelFit:
     clusters: int
     parameters: int
     coefficients: Mapping[str, tuple[float, float]]
-    influence: Floats
+    influence: Floats | None
     notes: tuple[str, ...] = ()
 
     @property
@@ -84,7 +85,7 @@ def prepare_rows(rows: RegressionRows, outcome: str) -> PreparedDesign:
             np.column_stack([rows.X, rows.visited]),  # last, so that it is dropped if determined
             weights=rows.weights,
             absorb=rows.absorb,
-            clusters=rows.clusters,
+            clusters=None if len(np.unique(rows.clusters)) == len(rows.y) else rows.clusters,
             names=[*rows.names, TREATMENT],
         )
     except EstimationError as error:
@@ -103,9 +104,7 @@ def said_of(outcome: str, error: EstimationError) -> str:
     return f"{outcome}: {str(error).partition(': ')[2] or error}"
 
 
-def fit_linear(
-    rows: RegressionRows, outcome: str, model: FixedEffects | DifferenceInMeans
-) -> ModelFit:
+def fit_linear(rows: RegressionRows, outcome: str, covariance: CovarianceType) -> ModelFit:
     """Regress the outcome on treatment and covariates by weighted least squares.
 
     Raises
@@ -115,9 +114,13 @@ def fit_linear(
     """
     prepared = prepare_rows(rows, outcome)
     try:
-        fit = fit_outcome(prepared, rows.y, covariance=model.covariance, df_for=[TREATMENT])
+        fit = fit_outcome(prepared, rows.y, covariance=covariance, df_for=[TREATMENT])
     except EstimationError as error:
         raise EstimationError(said_of(outcome, error)) from None
+    return _model_fit(fit, prepared, outcome)
+
+
+def _model_fit(fit: LeastSquaresFit, prepared: PreparedDesign, outcome: str) -> ModelFit:
     position = fit.names.index(TREATMENT)
     std_error, df = float(fit.std_errors[position]), float(fit.df[position])
     if not (std_error > 0 and df > 0):
@@ -136,8 +139,41 @@ def fit_linear(
         parameters=fit.K,
         coefficients=_coefficients(fit),
         influence=row_influence(prepared, fit.residuals)[:, position],
-        notes=fit.notes,
+        notes=tuple(note for note in fit.notes if not note.startswith("Only ")),
     )
+
+
+def fit_two_ways(
+    matched: MatchedSample, rows: RegressionRows, outcome: str, covariance: SeveralCovariance
+) -> ModelFit:
+    """Regress the outcome with errors dependent within the rows' clusters and within matched sets.
+
+    Raises
+    ------
+    EstimationError
+        If the effect is not identified, has no standard error, or there are no matched sets.
+    """
+    at, weights, sets = one_row_a_match(matched, rows)
+    parts = replace(
+        rows,
+        y=rows.y[at],
+        X=rows.X[at],
+        visited=rows.visited[at],
+        weights=weights,
+        absorb=tuple(codes[at] for codes in rows.absorb),
+        clusters=rows.clusters[at],
+    )
+    prepared = prepare_rows(parts, outcome)
+    try:
+        fit = fit_several_clusterings(
+            prepared, parts.y, [parts.clusters, sets], covariance=covariance
+        )
+    except EstimationError as error:
+        raise EstimationError(said_of(outcome, error)) from None
+    found = _model_fit(fit, prepared, outcome)
+    assert found.influence is not None
+    whole = np.bincount(at, found.influence, len(rows.y)).astype(np.float64, copy=False)
+    return replace(found, influence=whole, covariance=f"{covariance}, two-way")
 
 
 def _coefficients(fit: LeastSquaresFit) -> Mapping[str, tuple[float, float]]:

@@ -26,7 +26,14 @@ from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.frame import INTERCEPT, make_design_matrix
 from homevisit_eval.matching.matched_sample import MatchedSample
 
-__all__ = ["TREATMENT", "RegressionRows", "clustered_by", "regression_rows"]
+__all__ = [
+    "TREATMENT",
+    "RegressionRows",
+    "clustered_by",
+    "covariate_columns",
+    "one_row_a_match",
+    "regression_rows",
+]
 
 TREATMENT = "visited"
 
@@ -71,6 +78,13 @@ class RegressionRows:
     matched_students_comparison: int
     formula: str
 
+    def with_cells(self) -> Floats:
+        """Return X without a constant, then a 0/1 column for each absorbed level but the first."""
+        columns = [column for column in self.X.T if column.min() != column.max()]
+        for codes in self.absorb:
+            columns += [(codes == level).astype(np.float64) for level in np.unique(codes)[1:]]
+        return np.array(columns).T.reshape(len(self.y), len(columns))
+
     def __repr__(self) -> str:
         """Show the shape and names, no rows."""
         return f"RegressionRows({len(self.y)} rows: {', '.join(self.names)})"
@@ -105,7 +119,7 @@ def regression_rows(matched: MatchedSample, outcome: str, model: OutcomeModel) -
         X=X,
         names=names,
         absorb=absorb,
-        clusters=_clusters(matched, rows, model.cluster),
+        clusters=_clusters(matched, rows, model.cluster.partition("+")[0]),
         students=_codes(rows, ["unit_id"]),
         places=np.flatnonzero(used),
         matched_visited=len(visited),
@@ -160,6 +174,65 @@ def _columns(
             return X, names, tuple(absorb), right
         case _:
             assert_never(model)
+
+
+def one_row_a_match(
+    matched: MatchedSample, rows: RegressionRows
+) -> tuple[NDArray[np.intp], Floats, NDArray[np.int64]]:
+    """Return rows, weights and sets in which a student stands once for each of his matches.
+
+    Matching with replacement has no sets: a comparison student may be in several. Here the set of
+    a student who looked for matches is his own and that of his matches; one who was matched
+    several times stands in each set, with a part of his weight. Coefficients stay as they are.
+
+    Returns
+    -------
+    at : array of shape (m,)
+        Positions among the rows, some several times.
+    weights : array of shape (m,)
+    sets : array of shape (m,)
+
+    Raises
+    ------
+    EstimationError
+        If the matching made neither sets nor pairs.
+    """
+    matches = matched.matches
+    sets = matches.matched_set.to_numpy(dtype=np.int64)[rows.places]
+    if (sets >= 0).all():
+        return np.arange(len(rows.y)), rows.weights, sets
+    if not len(matches.pairs):
+        _clusters(matched, matched.sample.baseline.iloc[rows.places], "matched_set")
+    where = np.full(len(matches.weights), -1)
+    where[rows.places] = np.arange(len(rows.places))
+    sides = ("treated", "comparison")
+    focal, match = sides if matches.estimand.target != "ATC" else sides[::-1]
+    own, other = (
+        where[matched.sample.baseline.index.get_indexer(pd.Index(matches.pairs[side]))]
+        for side in (focal, match)
+    )
+    label = pd.factorize(matches.pairs[focal])[0]
+    share = 1.0 / np.bincount(label)[label]
+    kept = other >= 0
+    other, share, numbers = other[kept], share[kept], label[kept]
+    parts = rows.weights[other] * share / np.bincount(other, share)[other]
+    alone, first = np.unique(own[own >= 0], return_index=True)
+    return (
+        np.concatenate([alone, other]).astype(np.intp),
+        np.concatenate([rows.weights[alone], parts]),
+        np.concatenate([label[own >= 0][first], numbers]).astype(np.int64),
+    )
+
+
+def covariate_columns(matched: MatchedSample, rows: pd.DataFrame) -> Floats:
+    """Return the covariates of some rows of the baseline, without an intercept, (n, k).
+
+    Raises
+    ------
+    EstimationError
+        If a covariate is missing or incomplete.
+    """
+    return _covariates(matched, rows)[0]
 
 
 def _covariates(
