@@ -17,6 +17,7 @@ from homevisit_eval.matching.assemble import Placed, assemble
 from homevisit_eval.matching.audit import audit_of, inputs_checksum
 from homevisit_eval.matching.band import BandRows, match_band
 from homevisit_eval.matching.frame import (
+    RowView,
     check_columns,
     check_index,
     check_method,
@@ -287,14 +288,14 @@ def _match(run: _Run) -> Matches:
         at = counted[np.argsort(rank[counted], kind="stable")]
         rows = BandRows(
             name=band.name,
-            frame=run.frame.iloc[at],
+            frame=RowView(run.frame, at),
             treated=run.treated[at],
             covariates=band.covariates,
             squared=band.squared,
             given=None if run.scores is None else run.scores[at],
             sampling_weights=None if sampling is None else sampling[at],
             person=None if person is None else person[at],
-            data_order=by_row[at],
+            data_order=at,
             key_order=by_key[at],
         )
         result = match_band(rows, run.method, person_uses)

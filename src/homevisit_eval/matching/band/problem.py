@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from homevisit_eval.design import FullMatching, NearestNeighbor, OptimalPairs
 from homevisit_eval.matching.band.rows import BandRows
 from homevisit_eval.matching.band.scores import BandScores
-from homevisit_eval.matching.frame import factor_levels, is_factor
+from homevisit_eval.matching.frame import Columns, factor_levels, is_factor
 from homevisit_eval.matching.units import (
     Limit,
     Pairs,
@@ -109,7 +109,7 @@ def make_problem(
     """
     everybody = np.arange(len(rows))
     usable = everybody if scores is None else np.flatnonzero(scores.outside == "")
-    part = rows.frame.iloc[usable]
+    part = rows.frame.take(usable)
     treated = rows.treated[usable]
     focal = treated == (0 if method.estimand == "ATC" else 1)
     stratum = strata_of(part, method.exact)
@@ -147,7 +147,7 @@ def _per_unit(largest: float) -> float:
     return float(10.0 ** np.floor(np.log10(LARGEST_WHOLE / largest)))
 
 
-def strata_of(frame: pd.DataFrame, columns: Sequence[str]) -> Integers:
+def strata_of(frame: Columns, columns: Sequence[str]) -> Integers:
     """Return a number for each row, equal where all `columns` are equal, from 0."""
     stratum = np.zeros(len(frame), dtype=np.int64)
     for name in columns:
@@ -156,7 +156,7 @@ def strata_of(frame: pd.DataFrame, columns: Sequence[str]) -> Integers:
     return stratum
 
 
-def _codes(frame: pd.DataFrame, columns: Sequence[str]) -> Integers | None:
+def _codes(frame: Columns, columns: Sequence[str]) -> Integers | None:
     if not columns:
         return None
     codes = [pd.factorize(frame[name])[0].astype(np.int64) for name in columns]
@@ -179,7 +179,7 @@ def _persons(
 def _coordinates(rows: BandRows, usable: Integers, method: PairMethod) -> FloatArray | None:
     if method.distance == "score":
         return None
-    columns = dummy_columns(rows.frame.iloc[usable], method.distance_covariates or rows.covariates)
+    columns = dummy_columns(rows.frame.take(usable), method.distance_covariates or rows.covariates)
     treated = rows.treated[usable]
     weights = None if rows.sampling_weights is None else rows.sampling_weights[usable]
     make = {
@@ -190,7 +190,7 @@ def _coordinates(rows: BandRows, usable: Integers, method: PairMethod) -> FloatA
     return np.ascontiguousarray(make(columns, treated, weights))
 
 
-def dummy_columns(frame: pd.DataFrame, covariates: Sequence[str]) -> FloatArray:
+def dummy_columns(frame: Columns, covariates: Sequence[str]) -> FloatArray:
     """Return covariates as columns, shape (n, p); a factor as one column a level, over sqrt(2).
 
     Two units of different levels are then 1 apart, as by a 0/1 covariate.

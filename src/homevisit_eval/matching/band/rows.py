@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+from homevisit_eval.matching.frame import RowView
 
 __all__ = ["BandRows", "about", "other_group"]
 
@@ -32,7 +33,7 @@ class BandRows:
     ----------
     name
         Of the band; empty if there is one only.
-    frame : DataFrame of n rows
+    frame : n rows of the data frame
         In the order that breaks ties.
     treated : array of shape (n,)
         0 or 1.
@@ -48,7 +49,7 @@ class BandRows:
     """
 
     name: str
-    frame: pd.DataFrame
+    frame: RowView
     treated: Integers
     covariates: tuple[str, ...]
     squared: tuple[str, ...]

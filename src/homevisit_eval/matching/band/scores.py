@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.design.matching_options import Discard, Link, Score
@@ -15,7 +14,7 @@ from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.band.rows import BandRows, other_group
 from homevisit_eval.matching.band.support import find_support
-from homevisit_eval.matching.frame import DesignMatrix, make_design_matrix
+from homevisit_eval.matching.frame import DesignMatrix, RowView, make_design_matrix
 from homevisit_eval.matching.matched_sample import PropensityModel
 from homevisit_eval.propensity import PropensityFit, fit_propensity, linear_score
 
@@ -171,7 +170,7 @@ def score_band(
     frame, covariates = with_factors(rows.frame, rows.covariates, factors)
     notes: list[str] = []
     place = np.flatnonzero(fitted)
-    support = find_support(frame.iloc[place], covariates, treated[place])
+    support = find_support(frame.take(place), covariates, treated[place])
     for name in dict.fromkeys(support.covariate[~support.inside]):
         for group in (0, 1):
             alike = place[(support.covariate == name) & (treated[place] == group)]
@@ -215,25 +214,23 @@ def score_band(
 
 
 def with_factors(
-    frame: pd.DataFrame, covariates: Sequence[str], factors: Sequence[str]
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the frame with `factors` as categories, and the covariates with them."""
+    frame: RowView, covariates: Sequence[str], factors: Sequence[str]
+) -> tuple[RowView, tuple[str, ...]]:
+    """Return the rows with `factors` as categories, and the covariates with them."""
     if not factors:
         return frame, tuple(covariates)
-    columns = {name: frame[name].astype(str).astype("category") for name in factors}
     others = tuple(name for name in covariates if name not in factors)
-    return frame.assign(**columns), (*others, *factors)
+    return frame.with_categories(tuple(factors)), (*others, *factors)
 
 
 def _fit(
-    rows: BandRows, frame: pd.DataFrame, covariates: Sequence[str], link: Link, fitted: Flags
+    rows: BandRows, frame: RowView, covariates: Sequence[str], link: Link, fitted: Flags
 ) -> tuple[DesignMatrix, PropensityFit, Flags]:
     """Fit, leave out rows that run away to certainty, and fit again until none does."""
     certain = np.zeros(len(rows), dtype=bool)
     while True:
         at = np.flatnonzero(fitted & ~certain)
-        part = frame if len(at) == len(frame) else frame.iloc[at]
-        matrix = make_design_matrix(part, covariates, rows.squared)
+        matrix = make_design_matrix(frame.take(at), covariates, rows.squared)
         treated = rows.treated[at]
         weights = None if rows.sampling_weights is None else rows.sampling_weights[at]
         try:

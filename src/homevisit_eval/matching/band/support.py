@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.disclosure import shown_count
-from homevisit_eval.matching.frame import factor_levels, is_factor
+from homevisit_eval.matching.frame import Columns, factor_levels, is_factor
 
 __all__ = ["OneSidedLevel", "Support", "find_support"]
 
@@ -55,9 +54,7 @@ class Support:
         return f"Support({'; '.join(map(str, self.levels)) or 'every level has both groups'})"
 
 
-def find_support(
-    frame: pd.DataFrame, covariates: Sequence[str], treated: NDArray[np.int64]
-) -> Support:
+def find_support(frame: Columns, covariates: Sequence[str], treated: NDArray[np.int64]) -> Support:
     """Find rows with a level of a factor, or a value of a two-valued number, that one group lacks.
 
     In a logit the coefficient of such a level has no finite value (its fitted probability is 0
@@ -87,7 +84,7 @@ def find_support(
 
 
 def _coded(
-    frame: pd.DataFrame, covariates: Sequence[str]
+    frame: Columns, covariates: Sequence[str]
 ) -> Iterator[tuple[str, NDArray[np.int64], tuple[str, ...]]]:
     for name in covariates:
         column = frame[name]

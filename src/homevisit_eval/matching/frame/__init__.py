@@ -31,10 +31,13 @@ from homevisit_eval.matching.frame.method_columns import (
     with_school,
 )
 from homevisit_eval.matching.frame.row_order import key_rank
+from homevisit_eval.matching.frame.row_view import Columns, RowView
 
 __all__ = [
     "INTERCEPT",
+    "Columns",
     "DesignMatrix",
+    "RowView",
     "check_columns",
     "check_index",
     "check_method",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.errors import MatchingError
-from homevisit_eval.matching.frame.checks import is_factor
+from homevisit_eval.matching.frame.row_view import Columns
 
 __all__ = ["INTERCEPT", "DesignMatrix", "factor_levels", "make_design_matrix"]
 
@@ -24,7 +24,7 @@ class DesignMatrix:
     Attributes
     ----------
     columns : array of shape (n, k)
-        The intercept first.
+        The intercept first. Each column lies in one piece of memory.
     names
         For example ``"age_for_grade"``, ``"race_ethnicity: hispanic"``,
         ``"attendance_rate_prior squared"``.
@@ -39,7 +39,7 @@ class DesignMatrix:
 
 
 def make_design_matrix(
-    frame: pd.DataFrame, covariates: Sequence[str], squared: Sequence[str] = ()
+    frame: Columns, covariates: Sequence[str], squared: Sequence[str] = ()
 ) -> DesignMatrix:
     """Return intercept, covariates, and squares of the covariates named in `squared`.
 
@@ -56,24 +56,45 @@ def make_design_matrix(
         raise MatchingError(
             f"squared: {', '.join(stray)} is not among the covariates. Name it there as well."
         )
-    names = [INTERCEPT]
-    columns = [np.ones(len(frame))]
+    types = frame.dtypes
+    factors = {
+        name: factor_levels(frame[name])
+        for name in covariates
+        if not pd.api.types.is_numeric_dtype(types[name])
+    }
+    if stray := [name for name in factors if name in squared]:
+        raise MatchingError(f"squared: {stray[0]} holds categories; only numbers have squares.")
+    names = _names(covariates, squared, {name: levels for name, (_, levels) in factors.items()})
+    columns = np.empty((len(names), len(frame)))  # once: it is the largest array of a fit
+    columns[0] = 1.0
+    number = 1
     for name in covariates:
-        column = frame[name]
-        if is_factor(column):
-            if name in squared:
-                raise MatchingError(f"squared: {name} holds categories; only numbers have squares.")
-            codes, levels = factor_levels(column)
-            names += [f"{name}: {level}" for level in levels[1:]]
-            columns += [(codes == code).astype(np.float64) for code in range(1, len(levels))]
+        if name in factors:
+            codes, levels = factors[name]
+            for code in range(1, len(levels)):
+                np.equal(codes, code, out=columns[number])
+                number += 1
             continue
-        values = column.to_numpy(dtype=np.float64)
-        names.append(name)
-        columns.append(values)
+        columns[number] = frame[name].to_numpy(dtype=np.float64)
         if name in squared:
-            names.append(f"{name} squared")
-            columns.append((values - values.mean()) ** 2)
-    return DesignMatrix(np.array(columns).T, tuple(names))  # columns lie in one piece each
+            values, square = columns[number], columns[number + 1]
+            np.subtract(values, values.mean(), out=square)
+            square **= 2
+            number += 1
+        number += 1
+    return DesignMatrix(columns.T, names)
+
+
+def _names(
+    covariates: Sequence[str], squared: Sequence[str], factors: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    names = [INTERCEPT]
+    for name in covariates:
+        if name in factors:
+            names += [f"{name}: {level}" for level in factors[name][1:]]
+        else:
+            names += [name, f"{name} squared"] if name in squared else [name]
+    return tuple(names)
 
 
 def factor_levels(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
