@@ -104,6 +104,51 @@ def test_cr3_takes_the_same_value_on_every_route_and_is_the_jackknife(G, weighte
     np.testing.assert_allclose(fit.covariance, spread, rtol=1e-8)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("absorb", ["none", "crossing", "nested"])
+@pytest.mark.parametrize("kind", ["CR2", "CR3"])
+def test_large_clusters_with_columns_that_are_constant_in_them(kind, absorb, weighted):
+    """Columns of one cluster depend on each other and on its cells; weights vary in some only."""
+    r = rng(20)
+    n, G = 400, 5
+    clusters = r.integers(0, G, n)
+    X = np.column_stack([clusters % 2 == 0, r.normal(size=n), clusters == 3 * r.integers(0, 2, n)])
+    X = X.astype(float)
+    cells = r.integers(0, 3, n)
+    w = np.where(clusters < 2, 1.0, r.uniform(0.3, 3.0, n)) if weighted else np.ones(n)
+    if absorb == "nested":  # the first column would be collinear with cells inside clusters
+        X[:, 0] = X[:, 0] * r.integers(0, 2, n)
+    y = X @ [0.5, -1.0, 0.0] + r.normal(size=G)[clusters] + r.normal(size=n)
+    codes = {"none": cells * 0, "crossing": cells, "nested": clusters * 3 + cells}[absorb]
+    covariance, df = textbook(y, np.hstack([dummies(codes), X]), w, clusters, kind)
+    fit = fit_least_squares(y, X, weights=w, absorb=[codes], clusters=clusters, covariance=kind)
+    np.testing.assert_allclose(fit.covariance, covariance, rtol=1e-8, atol=1e-15)
+    np.testing.assert_allclose(fit.df, df, rtol=1e-8)
+
+
+@pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-5, 1e-7])
+def test_nearly_equal_weights_lose_no_digits(spread):
+    """Columns times weights nearly repeat the columns: too close for Gram matrices."""
+    y, X, _, _, cells = example(21, n=300)
+    clusters = np.arange(300) % 4
+    w = 1.0 + spread * rng(22).uniform(size=300)
+    full = np.hstack([dummies(cells), X])
+    covariance, df = textbook(y, full, w, clusters, "CR2")
+    fit = fit_least_squares(y, X, weights=w, absorb=[cells], clusters=clusters)
+    np.testing.assert_allclose(fit.covariance, covariance, rtol=1e-8)
+    np.testing.assert_allclose(fit.df, df, rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.uint64, np.float64, bool, str])
+def test_codes_may_be_of_any_type(kind):
+    y, X, w, clusters, cells = example(23)
+    codes = clusters % 2 if kind is bool else clusters * 20 - (128 if kind is np.int8 else 0)
+    expected = fit_least_squares(y, X, weights=w, absorb=[cells], clusters=codes)
+    prepared = prepare_design(X, weights=w, absorb=[cells.astype(str)], clusters=codes.astype(kind))
+    np.testing.assert_allclose(fit_outcome(prepared, y).covariance, expected.covariance)
+    np.testing.assert_array_equal(prepared.cluster_values, np.unique(codes.astype(kind)))
+
+
 def test_cr3_leaves_out_clusters_with_their_own_effects():
     """Cells nest in clusters: the adjustment is singular, and still the jackknife."""
     y, X, w, clusters, cells = example(4)

@@ -14,6 +14,8 @@ __all__ = ["checked_design", "checked_labels", "numbered"]
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
+SPREAD = 4  # range of whole numbers, times the rows, up to which they are counted, not sorted
+
 
 def checked_design(
     X: ArrayLike, weights: ArrayLike | None
@@ -96,9 +98,9 @@ def numbered(
     values = values[used]
     if values.dtype.kind == "O":
         values = values.astype(str) if all(isinstance(v, str) for v in values) else values
-    missing = values.dtype.kind == "f" and np.isnan(values).any()
+    missing = values.dtype.kind == "f" and bool(np.isnan(values).any())
     try:
-        different, found = np.unique(values, return_inverse=True)
+        different, found = _different(values)
     except TypeError:
         missing = True
     if missing:
@@ -107,3 +109,18 @@ def numbered(
             "code of the same type for each row."
         )
     return different, np.asarray(found, dtype=np.intp)
+
+
+def _different(values: NDArray[np.generic]) -> tuple[NDArray[np.generic], Codes]:
+    """Return the different values, sorted, and which of them each is."""
+    if values.dtype.kind in "iu" and len(values):
+        first, last = int(values.min()), int(values.max())
+        if last - first < SPREAD * len(values) and last <= np.iinfo(np.intp).max:
+            shifted = values.astype(np.intp) - first
+            present = np.zeros(last - first + 1, dtype=bool)
+            present[shifted] = True
+            number = np.cumsum(present) - 1
+            different = (np.flatnonzero(present) + first).astype(values.dtype)
+            return different, number[shifted]
+    different, found = np.unique(values, return_inverse=True)
+    return different, found

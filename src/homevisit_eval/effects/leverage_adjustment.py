@@ -5,14 +5,14 @@ Z, H and the other letters are those of `projected_design`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homevisit_eval.effects.orthonormal import make_orthonormal
+from homevisit_eval.effects.cluster_factors import cluster_factors, sorted_rows
 from homevisit_eval.effects.projected_design import ProjectedDesign, sums
 
 __all__ = ["AdjustedRows", "adjust_rows", "clusters_alone"]
@@ -125,14 +125,17 @@ def clusters_alone(design: ProjectedDesign, combinations: Floats) -> Codes:
         shares = sums(design.clusters, plain * plain, design.G) / float(row @ row)
         for g in np.flatnonzero(shares > LARGE_SHARE):
             rows = np.flatnonzero(design.clusters == g)
+            if design.cells is not None:
+                rows = rows[np.argsort(design.cells[rows], kind="stable")]
             values = plain[rows, None]
             alone[j] += _low_rank(design, rows, values, values, "CR3")[1][0]
     return alone
 
 
 def _stacks(design: ProjectedDesign) -> Iterator[Codes]:
-    """Yield arrays of row numbers, one cluster a line: many small ones of one size, or one."""
-    order = np.argsort(design.clusters, kind="stable")
+    """Yield arrays of row numbers, one cluster a line, its rows sorted by cell: many small
+    clusters of one size, or one."""
+    order = sorted_rows(design)
     sizes = np.bincount(design.clusters, minlength=design.G)
     starts = np.cumsum(sizes) - sizes
     for size in np.unique(sizes):
@@ -146,7 +149,10 @@ def _stacks(design: ProjectedDesign) -> Iterator[Codes]:
 
 
 def _rank_bound(design: ProjectedDesign, rows: Codes, kind: AdjustmentType) -> int:
-    touched = 0 if design.cells is None else len(np.unique(design.cells[rows]))
+    touched = 0
+    if design.cells is not None:
+        cells = design.cells[rows]
+        touched = 1 + int((cells[1:] != cells[:-1]).sum())
     return (1 if design.unweighted or kind == "CR3" else 2) * (design.p + touched)
 
 
@@ -154,35 +160,15 @@ def _low_rank(
     design: ProjectedDesign, rows: Codes, values: Floats, probe: Floats, kind: AdjustmentType
 ) -> tuple[Floats, Codes]:
     """Return the adjusted `values` (n_g, m), by identity plus low rank, and what is lost."""
-    factors, middle = _factors(design, rows, kind)
-    U, T = make_orthonormal(factors)
-    taken, V = np.linalg.eigh(T @ middle @ T.T)
+    factors = cluster_factors(design, rows, both_sides=not (design.unweighted or kind == "CR3"))
+    basis = factors.basis()
+    taken, V = np.linalg.eigh(basis.triangle @ factors.middle @ basis.triangle.T)
     left = 1.0 - taken
-    U = U @ V
-    change = (_power(left, kind) - 1.0)[:, None] * (U.T @ values)
+    inside = V.T @ basis.project(values)
+    change = basis.combine(V @ ((_power(left, kind) - 1.0)[:, None] * inside))
     zero = left <= ZERO_BELOW
-    return values + U @ change, _lost(U[:, zero].T @ probe, probe)
-
-
-def _factors(design: ProjectedDesign, rows: Codes, kind: AdjustmentType) -> tuple[Floats, Floats]:
-    """Return F (n_g, k) and M (k, k): F M F' is what leverage took from the identity."""
-    columns = [design.Q[rows]]
-    touched: Sequence[int] | Codes = ()
-    if design.cells is not None:
-        touched, local = np.unique(design.cells[rows], return_inverse=True)
-        indicators = np.zeros((len(rows), len(touched)))
-        indicators[np.arange(len(rows)), local] = design.D[rows] * design.root_weights[rows]
-        columns.append(indicators)
-    S = np.hstack(columns)
-    identity = np.eye(S.shape[1])
-    if design.unweighted or kind == "CR3":
-        return S, identity
-    root = design.root_weights[rows][:, None]
-    N, across, diagonal = design.middle
-    if design.cells is not None:
-        N = np.block([[N, across[touched].T], [across[touched], np.diag(diagonal[touched])]])
-    middle = np.block([[-N, identity], [identity, np.zeros_like(N)]])
-    return np.hstack([S / root, S * root]), middle
+    lost = V[:, zero].T @ basis.project(probe) if zero.any() else np.zeros((0, probe.shape[1]))
+    return values + change, _lost(lost, probe)
 
 
 def _stack(
