@@ -1,0 +1,1 @@
+"""Effects over several periods: difference-in-differences, event studies, group-time effects."""
