@@ -10,13 +10,21 @@ import numpy as np
 
 from homevisit_eval.balance import Balance, assess_balance, pool_balance
 from homevisit_eval.design import (
+    DifferenceInMeans,
+    FixedEffects,
     MatchingMethod,
     OutcomeModel,
     Question,
     StudyDesign,
     Variation,
 )
-from homevisit_eval.effects import Effect, estimate_effect, pool_effects
+from homevisit_eval.effects import (
+    Effect,
+    StandardErrors,
+    compare_standard_errors,
+    estimate_effect,
+    pool_effects,
+)
 from homevisit_eval.errors import EstimationError, MatchingError, SourceError
 from homevisit_eval.matching import MatchedSample, match_students
 from homevisit_eval.multiplicity import adjust_p_values
@@ -53,6 +61,9 @@ class Answer:
         One for each outcome of the question.
     sensitivity
         The same outcomes under the design's variations; primary questions only.
+    standard_errors
+        The primary estimates with every standard error side by side, where the model is linear;
+        under multiple imputation of the first completed sample.
     skipped
         Sentences about what could not be computed, and why; empty if nothing.
     """
@@ -63,6 +74,7 @@ class Answer:
     balance: Mapping[str, Balance]
     effects: tuple[Effect, ...]
     sensitivity: tuple[Effect, ...]
+    standard_errors: tuple[StandardErrors, ...]
     skipped: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -213,12 +225,21 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
         MappingProxyType(balances),
         tuple(_with_range_of_balance(one, balances[one.outcome.name]) for one in effects),
         tuple(sensitivity),
+        tuple(_standard_errors(matched[0], effects)),
         tuple(skipped),
     )
 
 
+def _standard_errors(matched: MatchedSample, effects: Sequence[Effect]) -> Iterator[StandardErrors]:
+    """Yield the standard errors of the primary estimates of linear models, side by side."""
+    for effect in effects:
+        linear = isinstance(effect.model, FixedEffects | DifferenceInMeans)
+        if effect.role == "primary" and linear:
+            yield compare_standard_errors(matched, effect.outcome.name)
+
+
 def _skipped(question: Question, reason: Exception) -> Answer:
-    return Answer(question, None, None, MappingProxyType({}), (), (), (str(reason),))
+    return Answer(question, None, None, MappingProxyType({}), (), (), (), (str(reason),))
 
 
 def match_completed(

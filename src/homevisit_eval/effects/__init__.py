@@ -16,6 +16,11 @@ from homevisit_eval.effects.standard_errors import (
     StandardErrors,
     compare_standard_errors,
 )
+from homevisit_eval.effects.subgroups import (
+    SubgroupEffect,
+    SubgroupEffects,
+    estimate_subgroups,
+)
 
 __all__ = [
     "Effect",
@@ -25,10 +30,13 @@ __all__ = [
     "PooledEstimate",
     "StandardError",
     "StandardErrors",
+    "SubgroupEffect",
+    "SubgroupEffects",
     "compare_effects",
     "compare_standard_errors",
     "estimate_effect",
     "estimate_frame_effect",
+    "estimate_subgroups",
     "fit_least_squares",
     "pool_effects",
     "pool_estimates",

@@ -58,7 +58,7 @@ def fit_model(
 
             return fit_margins(rows, outcome, model, target)
         case DoublyRobust():
-            return fit_doubly_robust(rows, outcome, model, target)
+            return fit_doubly_robust(matched, rows, outcome, model)
         case RandomIntercept():
             return fit_random_intercept(rows, outcome, model)
         case AbadieImbens():

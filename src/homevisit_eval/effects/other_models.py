@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from homevisit_eval.design import AbadieImbens, DoublyRobust, Outcome, RandomIntercept
 from homevisit_eval.design.questions import Scale
+from homevisit_eval.disclosure import shown_count
 from homevisit_eval.effects.average_effect import AverageEffect
 from homevisit_eval.effects.cross_fitted_effect import cross_fitted_effect
 from homevisit_eval.effects.doubly_robust import doubly_robust_effect
@@ -18,9 +20,9 @@ from homevisit_eval.effects.matched_effect import matched_effect
 from homevisit_eval.effects.mixed import fit_random_intercept as fit_mixed
 from homevisit_eval.effects.model_fit import ModelFit, said_of
 from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, covariate_columns
-from homevisit_eval.effects.whose import Target
 from homevisit_eval.effects.working_models import OutcomeModel as WorkingModel
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.matching.band.support import find_support
 from homevisit_eval.matching.matched_sample import MatchedSample
 
 __all__ = ["fit_doubly_robust", "fit_matched_difference", "fit_random_intercept"]
@@ -36,20 +38,27 @@ BY_SCALE: dict[Scale, WorkingModel] = {
 
 
 def fit_doubly_robust(
-    rows: RegressionRows, outcome: Outcome, model: DoublyRobust, target: Target
+    matched: MatchedSample, rows: RegressionRows, outcome: Outcome, model: DoublyRobust
 ) -> ModelFit:
     """Estimate the effect by an outcome model and a propensity model together.
+
+    Student-years with a level of a covariate that only one group has can have no propensity score;
+    they are set aside, and a note counts them.
 
     Raises
     ------
     EstimationError
         If the estimand is the ATO, or a model cannot be fitted.
     """
+    target = matched.matches.estimand.target
     if target == "ATO":
         raise EstimationError(
             f"{outcome.name}: the doubly robust estimate is defined for the ATT, ATC and ATE, not "
             "for the overlap population. Choose another matching method or outcome model."
         )
+    everybody = len(rows.y)
+    with_both = _with_counterparts(matched, rows)
+    rows = rows.only(with_both)
     columns = rows.with_cells()
     family = BY_SCALE[outcome.scale] if model.outcome_model == "by_scale" else model.outcome_model
     try:
@@ -81,7 +90,26 @@ def fit_doubly_robust(
         raise EstimationError(said_of(outcome.name, error)) from None
     with_constant = np.column_stack([np.ones(len(rows.y)), columns])
     rank = int(np.linalg.matrix_rank(with_constant / np.abs(with_constant).max(axis=0)))
-    return _of_average(effect, parameters=3 * rank, covariance="influence functions")
+    fit = _of_average(effect, parameters=3 * rank, covariance="influence functions")
+    influence = np.zeros(everybody)
+    influence[with_both] = fit.influence
+    notes = fit.notes
+    if set_aside := everybody - len(rows.y):
+        notes = (
+            f"{shown_count(set_aside)} student-years are set aside: nobody of the other group "
+            "shares a value of theirs, so they have no propensity score.",
+            *notes,
+        )
+    return replace(fit, influence=influence, notes=notes)
+
+
+def _with_counterparts(matched: MatchedSample, rows: RegressionRows) -> NDArray[np.bool_]:
+    """Return which rows have only levels of covariates and cells that both groups have, (n,)."""
+    frame = matched.sample.baseline.iloc[rows.places]
+    names = [one.name for one in matched.sample.adjusted_for if one.name in frame.columns]
+    cells = {f"cell {k}": codes.astype(str) for k, codes in enumerate(rows.absorb)}
+    frame = frame[names].assign(**cells)
+    return find_support(frame, [*names, *cells], rows.visited).inside
 
 
 def _of_average(effect: AverageEffect, *, parameters: int, covariance: str) -> ModelFit:

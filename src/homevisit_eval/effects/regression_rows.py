@@ -85,6 +85,20 @@ class RegressionRows:
             columns += [(codes == level).astype(np.float64) for level in np.unique(codes)[1:]]
         return np.array(columns).T.reshape(len(self.y), len(columns))
 
+    def only(self, kept: NDArray[np.bool_]) -> RegressionRows:
+        """Return some of the rows, clusters numbered anew; `kept` has shape (n,)."""
+        return replace(
+            self,
+            y=self.y[kept],
+            visited=self.visited[kept],
+            weights=self.weights[kept],
+            X=self.X[kept],
+            absorb=tuple(codes[kept] for codes in self.absorb),
+            clusters=np.unique(self.clusters[kept], return_inverse=True)[1].astype(np.int64),
+            students=self.students[kept],
+            places=self.places[kept],
+        )
+
     def __repr__(self) -> str:
         """Show the shape and names, no rows."""
         return f"RegressionRows({len(self.y)} rows: {', '.join(self.names)})"

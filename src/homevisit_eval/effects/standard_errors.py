@@ -185,7 +185,7 @@ def compare_standard_errors(
         try:
             found.append(way())
         except EstimationError as error:
-            skipped.append(f"{recipe}: {error}")
+            skipped.append(f"{recipe}: {str(error).removeprefix(f'{outcome}: ')}")
     groups = [int((rows.visited == group).sum()) for group in (1, 0)]
     return StandardErrors(
         outcome=sample.design.outcome(outcome),

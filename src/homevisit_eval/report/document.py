@@ -127,6 +127,7 @@ class _StudyParts:
     impacts: ReportFigure
     estimates: Table
     grid: Table | None
+    inference: Table | None
     decisions: Table | None
     counts: Table | None
     variables: Table
@@ -137,6 +138,7 @@ class _StudyParts:
         return (
             self.estimates,
             self.grid,
+            self.inference,
             self.decisions,
             self.counts,
             self.variables,
@@ -147,6 +149,7 @@ class _StudyParts:
 def _study_parts(evaluation: Evaluation, answered: Sequence[Answer]) -> _StudyParts:
     effects = [effect for answer in answered for effect in answer.effects]
     varied = [effect for answer in answered for effect in answer.sensitivity]
+    compared = [one for answer in answered for one in answer.standard_errors]
     with_varied = [effect for answer in answered if answer.sensitivity for effect in answer.effects]
     return _StudyParts(
         findings=tables.impacts(effects),
@@ -159,6 +162,7 @@ def _study_parts(evaluation: Evaluation, answered: Sequence[Answer]) -> _StudyPa
         ),
         estimates=tables.full_estimates(effects),
         grid=tables.sensitivity_grid(with_varied, varied) if varied else None,
+        inference=tables.standard_errors(compared) if compared else None,
         decisions=tables.decisions(evaluation),
         counts=tables.panel_counts(evaluation),
         variables=tables.variables(evaluation.design, evaluation.synthetic),
@@ -180,7 +184,7 @@ def _sections(
         students_section(parts),
         comparison_section(parts),
         baseline_section(parts),
-        full_results_section(study.estimates, study.grid, formulas),
+        full_results_section(study.estimates, study.grid, study.inference, formulas),
         limitations_section(effects, evaluation.design),
         data_section(study.variables, study.decisions, study.counts),
         glossary_section(),

@@ -122,10 +122,11 @@ KEY_COLUMNS = (
 FULL_COLUMNS = (
     "outcome", "question", "unit", "role", "domain", "estimand", "estimate", "std_error", "df",
     "t", "ci_low", "ci_high", "p_value", "p_value_adjusted", "estimate_interacted",
-    "std_error_interacted", "mean_visited", "mean_comparison", "sd_visited", "sd_comparison", "effect_size",
-    "effect_size_kind", "improvement_index", "n_visited", "n_comparison", "students_visited",
-    "students_comparison", "clusters", "clusters_visited", "clusters_comparison", "parameters",
-    "confidence_level", "covariance", "cluster", "df_convention", "formula", "notes",
+    "std_error_interacted", "mean_visited", "mean_comparison", "sd_visited", "sd_comparison",
+    "effect_size", "effect_size_kind", "improvement_index", "n_visited", "n_comparison",
+    "students_visited", "students_comparison", "clusters", "clusters_visited",
+    "clusters_comparison", "parameters", "confidence_level", "covariance", "cluster",
+    "df_convention", "formula", "notes",
 )  # fmt: skip
 
 GRID_COLUMNS = (

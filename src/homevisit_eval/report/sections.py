@@ -178,8 +178,10 @@ def _made_alike(parts: AnswerParts) -> Comparison:
     return "matched" if matched is None else groups_made_alike(matched.matches)
 
 
-def full_results_section(estimates: Table, grid: Table | None, formulas: Mapping[str, str]) -> str:
-    """Return B1, the models behind it, and B10 if other analyses were made."""
+def full_results_section(
+    estimates: Table, grid: Table | None, inference: Table | None, formulas: Mapping[str, str]
+) -> str:
+    """Return B1, the models behind it, B10 if other analyses were made, and B14 if it was."""
     models = "\n".join(
         f'<dt>{escape(label)}</dt><dd class="mono">{escape(formula)}</dd>'
         for label, formula in formulas.items()
@@ -200,6 +202,16 @@ def full_results_section(estimates: Table, grid: Table | None, formulas: Mapping
                 "hold only under one choice deserve doubt."
             ),
             table_html(grid),
+        ]
+    if inference is not None:
+        body += [
+            "<h3>Other standard errors</h3>",
+            paragraph(
+                "The same estimates, with other answers to the question which students count as "
+                "independent of each other. Few schools make every one of them uncertain; the "
+                "main analysis uses CR2 by school unless the design says otherwise."
+            ),
+            folded("Every standard error side by side", table_html(inference)),
         ]
     return section("results", "Full results", *body)
 

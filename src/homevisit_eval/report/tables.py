@@ -18,6 +18,7 @@ from homevisit_eval.report.certificate_tables import (
     certificate_verdicts,
 )
 from homevisit_eval.report.impact_tables import full_estimates, impacts, sensitivity_grid
+from homevisit_eval.report.inference_tables import standard_errors, subgroups
 from homevisit_eval.report.method_tables import (
     decisions,
     matching_specification,
@@ -49,6 +50,8 @@ __all__ = [
     "sample_counts",
     "sample_flow",
     "sensitivity_grid",
+    "standard_errors",
+    "subgroups",
     "table_one",
     "variables",
 ]
