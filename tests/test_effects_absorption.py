@@ -114,6 +114,16 @@ def test_leverage_that_cannot_be_had_is_refused(kind, monkeypatch):
         fit_least_squares(y, X, absorb=factors, covariance="HC3")
 
 
+def test_who_needs_the_cells_of_crossed_factors_is_refused(monkeypatch):
+    """As the wild bootstrap does: its sums by cell and cluster would lack the other factors."""
+    _, X, _, clusters, factors = example(16)
+    monkeypatch.setattr(absorption_module, "COLUMN_LEVELS", 0)
+    design = prepare_design(X, absorb=factors, clusters=clusters).design
+    for wanted in ("D", "cell_weights"):
+        with pytest.raises(EstimationError, match="2 large absorbed factors cross, which leaves"):
+            getattr(design, wanted)
+
+
 class TestNesting:
     def test_a_factor_inside_another_changes_nothing(self):
         y, X, w, clusters, factors = example(6)

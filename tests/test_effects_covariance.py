@@ -166,13 +166,15 @@ def test_cr3_leaves_out_clusters_with_their_own_effects():
     assert fit.notes == ()
 
 
-@pytest.mark.parametrize("kind", ["HC0", "HC1", "HC2", "HC3"])
+@pytest.mark.parametrize("kind", ["classical", "HC0", "HC1", "HC2", "HC3"])
 def test_covariances_of_independent_rows_equal_statsmodels(kind):
     import statsmodels.api as sm
 
     y, X, w, _, cells = example(5)
     full = np.hstack([dummies(cells), X])
-    theirs = sm.WLS(y, full, weights=w).fit(cov_type=kind, use_t=True)
+    theirs = sm.WLS(y, full, weights=w).fit(
+        cov_type="nonrobust" if kind == "classical" else kind, use_t=True
+    )
     ours = fit_least_squares(y, X, weights=w, absorb=[cells], covariance=kind)
     np.testing.assert_allclose(ours.std_errors, theirs.bse[-3:], rtol=RELATIVE)
     np.testing.assert_allclose(ours.p_values, theirs.pvalues[-3:], rtol=1e-7)
@@ -376,9 +378,14 @@ Y, X_SMALL = np.array([1.0, 3.0, 2.0, 5.0, 4.0, 4.5, 7.0, 6.0]), np.arange(8.0)[
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"covariance": "CR5"}, "covariance must be one of HC0, .*; it is 'CR5'"),
+        ({"covariance": "CR5"}, "covariance must be one of classical, HC0, .*; it is 'CR5'"),
         ({"df": "G-1"}, "df must be one of default, .*; it is 'G-1'"),
         ({"nested_effects": "fixest"}, "nested_effects must be one of counted, not counted"),
+        (
+            {"covariance": "classical", "df": "satterthwaite", "clusters": None},
+            "the classical covariance has n - K degrees of freedom",
+        ),
+        ({"covariance": "classical"}, "classical is for independent rows; with clusters"),
         ({"covariance": "HC1"}, "HC1 is for independent rows; with clusters choose"),
         (
             {"covariance": "CR1p", "absorb": [np.arange(8) % 3]},

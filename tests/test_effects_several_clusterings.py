@@ -101,6 +101,13 @@ def test_a_negative_eigenvalue_is_set_to_zero_and_said():
     assert clean.notes == ()
 
 
+def test_treated_in_one_cluster_only_is_said():
+    y, X, _, schools, sets, _ = example(10)
+    X[:, 2] = schools == 3
+    fit = fit_several_clusterings(prepare_design(X), y, [schools, sets])
+    assert fit.notes[0].startswith("x2: in 1 of 12 clusters a parameter is determined")
+
+
 def test_nested_effects_count_by_clustering():
     y, X, _, schools, sets, _ = example(6)
     prepared = prepare_design(X[:, 1:], absorb=[schools])

@@ -26,7 +26,18 @@ __all__ = [
 ]
 
 CovarianceType = Literal[
-    "HC0", "HC1", "HC2", "HC3", "HC4", "CR0", "CR1", "CR1S", "CR1p", "CR2", "CR3"
+    "classical",
+    "HC0",
+    "HC1",
+    "HC2",
+    "HC3",
+    "HC4",
+    "CR0",
+    "CR1",
+    "CR1S",
+    "CR1p",
+    "CR2",
+    "CR3",
 ]
 COVARIANCES: tuple[CovarianceType, ...] = get_args(CovarianceType)
 Floats = NDArray[np.float64]
@@ -81,6 +92,7 @@ def robust_covariance(
     inverse : array of shape (q, p)
         Rows of the inverse triangle that turns Q'W^(1/2) y into coefficients.
     covariance
+        ``"classical"`` for independent rows whose variances are as one over their weights.
         ``"HC..."`` for independent rows: the sandwich (``"HC0"``), times n / (n - K)
         (``"HC1"``), or with squared residuals over 1 - h (``"HC2"``), (1 - h)^2 (``"HC3"``) or
         (1 - h)^min(4, n h / K) (``"HC4"``), h being the leverage of the weighted regression.
@@ -100,7 +112,8 @@ def robust_covariance(
     ------
     EstimationError
         If a row has leverage 1 (HC2, HC3, HC4), there are not more clusters than parameters
-        (CR1p), or leverage is asked for that large crossed factors hide.
+        (CR1p), contrasts are asked for without a sandwich (classical), or leverage that large
+        crossed factors hide.
 
     References
     ----------
@@ -133,14 +146,15 @@ def robust_covariance(
             contrasts = design.Q @ combinations.T * design.root_weights[:, None]
             contrasts = contrasts if scale is None else contrasts * scale[:, None]
     weighted = design.root_weights * residuals
-    if covariance.startswith("HC"):
-        scores = (design.Q * weighted[:, None]) @ inverse.T
-    else:
+    if covariance.startswith("CR"):
         scores = sum_by_cluster(design, weighted) @ inverse.T
+    else:
+        scores = (design.Q * weighted[:, None]) @ inverse.T
     factor = small_sample_factor(covariance, n=len(residuals), K=K, G=design.G)
-    return RobustCovariance(
-        matrix=factor * (scores.T @ scores), scores=scores, contrasts=contrasts, lost=lost
-    )
+    matrix = factor * (scores.T @ scores)
+    if covariance == "classical":
+        matrix = float(weighted @ weighted) / (len(residuals) - K) * (inverse @ inverse.T)
+    return RobustCovariance(matrix=matrix, scores=scores, contrasts=contrasts, lost=lost)
 
 
 def small_sample_factor(covariance: CovarianceType, *, n: int, K: int, G: int) -> float:
@@ -177,6 +191,11 @@ def check_covariance(covariance: str) -> None:
 
 
 def _check_leverage(design: ProjectedDesign, covariance: str) -> None:
+    if covariance == "classical":
+        raise EstimationError(
+            "least squares: the classical covariance has n - K degrees of freedom, not "
+            "Satterthwaite's; use df 'n - K', or HC2."
+        )
     if design.crossed:
         raise EstimationError(
             f"least squares: {covariance} with Satterthwaite degrees of freedom or leverage is "

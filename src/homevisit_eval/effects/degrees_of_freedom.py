@@ -42,7 +42,7 @@ def df_type(df: DfType, covariance: str) -> DfType:
         raise EstimationError(f"least squares: df must be one of {', '.join(known)}; it is {df!r}.")
     if df != "default":
         return df
-    return DEFAULTS.get(covariance, "n - K" if covariance.startswith("HC") else "G - 1")
+    return DEFAULTS.get(covariance, "G - 1" if covariance.startswith("CR") else "n - K")
 
 
 def counted_df(df: DfType, n: int, K: int, G: int) -> float:

@@ -30,7 +30,19 @@ from homevisit_eval.matching.matched_sample import Estimand, Matches
 __all__ = ["FrameEffect", "estimate_frame_effect", "pool_frame_effects"]
 
 Covariance = Literal[
-    "default", "HC0", "HC1", "HC2", "HC3", "HC4", "CR0", "CR1", "CR1S", "CR1p", "CR2", "CR3"
+    "default",
+    "classical",
+    "HC0",
+    "HC1",
+    "HC2",
+    "HC3",
+    "HC4",
+    "CR0",
+    "CR1",
+    "CR1S",
+    "CR1p",
+    "CR2",
+    "CR3",
 ]
 FloatArray = NDArray[np.float64]
 

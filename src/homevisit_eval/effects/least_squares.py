@@ -11,7 +11,6 @@ from scipy.special import stdtr, stdtrit
 
 from homevisit_eval.effects.covariance import (
     CovarianceType,
-    RobustCovariance,
     check_covariance,
     robust_covariance,
 )
@@ -29,12 +28,15 @@ from homevisit_eval.effects.satterthwaite import satterthwaite_df
 from homevisit_eval.errors import EstimationError
 
 __all__ = [
+    "Conventions",
     "CovarianceType",
     "LeastSquaresFit",
+    "alone_notes",
     "design_notes",
     "estimate",
     "fit_least_squares",
     "fit_outcome",
+    "fitted",
 ]
 
 Floats = NDArray[np.float64]
@@ -147,16 +149,16 @@ def fit_least_squares(
         given, which makes CR1S the covariance known as HC1, and without weights CR2 that known
         as HC2 and CR3 that known as HC3.
     covariance
-        ``"HC0"`` to ``"HC4"`` for independent rows, ``"CR0"``, ``"CR1"`` (times G / (G - 1)),
-        ``"CR1S"`` (times G / (G - 1) * (n - 1) / (n - K), as Stata's `areg` and `regress`),
-        ``"CR1p"`` (times G / (G - K)), ``"CR2"`` (the bias-reduced linearization of Bell and
-        McCaffrey with the absorbed factors and weights in full, for independent errors of one
-        variance as working model) and ``"CR3"`` (close to the jackknife) for clusters; see
-        `robust_covariance`.
+        For independent rows ``"classical"`` and ``"HC0"`` to ``"HC4"``. For clusters ``"CR0"``,
+        ``"CR1"`` (times G / (G - 1)), ``"CR1S"`` (times G / (G - 1) * (n - 1) / (n - K), as
+        Stata's `areg` and `regress`), ``"CR1p"`` (times G / (G - K)), ``"CR2"`` (the
+        bias-reduced linearization of Bell and McCaffrey with the absorbed factors and weights
+        in full, for independent errors of one variance as working model) and ``"CR3"`` (close
+        to the jackknife). See `robust_covariance`.
     df
         Degrees of freedom: ``"satterthwaite"``, ``"G - 1"``, ``"G - K"``, ``"n - K"`` or
         ``"normal"``. ``"default"``: Satterthwaite's for CR2 and CR3, G - 1 for the other CR,
-        n - K for HC.
+        n - K for HC and classical.
     nested_effects
         Whether levels of absorbed factors that nest in clusters count in K: ``"counted"``
         (Stata's `areg`) or, all together as one parameter, ``"not counted"`` (`reghdfe`).
@@ -241,7 +243,6 @@ def fit_outcome(
     chosen = df_type(df, covariance)
     K = count_parameters(prepared, nested_effects)
     wanted = [j for j, name in enumerate(prepared.names) if df_for is None or name in df_for]
-    contrasts = wanted if chosen == "satterthwaite" else ()
     with one_thread():
         coefficients, residuals = estimate(prepared, y)
         found = robust_covariance(
@@ -250,32 +251,66 @@ def fit_outcome(
             prepared.inverse,
             covariance=covariance,
             K=K,
-            wanted=contrasts,
+            wanted=wanted if chosen == "satterthwaite" else (),
         )
         freedom = np.full(len(prepared.names), counted_df(chosen, prepared.n, K, prepared.G))
         if chosen == "satterthwaite":
             freedom[wanted] = [satterthwaite_df(prepared.design, a) for a in found.contrasts.T]
-        notes = (
-            *design_notes(prepared, prepared.G),
-            *_alone_notes(prepared, covariance, wanted, found),
-        )
+        lost = found.lost if covariance in ("CR2", "CR3") and chosen == "satterthwaite" else None
+        notes = (*design_notes(prepared), *alone_notes(prepared, wanted, lost))
+    return fitted(
+        prepared,
+        coefficients,
+        residuals,
+        found.matrix,
+        Conventions(covariance, CONVENTIONS[chosen], nested_effects, K, prepared.G),
+        df=freedom,
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """How a covariance was found: its name, that of its df, what counts in K, K and G; with
+    several clusterings the clusters of each."""
+
+    covariance_type: str
+    df_convention: str
+    nested_effects: NestedEffects
+    K: int
+    G: int
+    cluster_counts: tuple[int, ...] = ()
+
+
+def fitted(
+    prepared: PreparedDesign,
+    coefficients: Floats,
+    residuals: Floats,
+    matrix: Floats,
+    conventions: Conventions,
+    *,
+    df: Floats,
+    notes: tuple[str, ...],
+) -> LeastSquaresFit:
+    """Return a fit from its parts, the residuals (n,) set into the rows given."""
     everywhere = np.full(prepared.used.shape, np.nan)
     everywhere[prepared.used] = residuals
     return LeastSquaresFit(
         coefficients=coefficients,
-        covariance=found.matrix,
-        std_errors=np.sqrt(np.maximum(np.diag(found.matrix), 0.0)),
-        df=freedom,
+        covariance=matrix,
+        std_errors=np.sqrt(np.maximum(np.diag(matrix), 0.0)),
+        df=df,
         names=prepared.names,
         dropped=prepared.dropped,
         residuals=everywhere,
         n=prepared.n,
-        K=K,
-        G=prepared.G,
-        covariance_type=covariance,
-        df_convention=CONVENTIONS[chosen],
+        K=conventions.K,
+        G=conventions.G,
+        covariance_type=conventions.covariance_type,
+        df_convention=conventions.df_convention,
         notes=notes,
-        nested_effects=nested_effects,
+        nested_effects=conventions.nested_effects,
+        cluster_counts=conventions.cluster_counts,
     )
 
 
@@ -295,39 +330,44 @@ def estimate(prepared: PreparedDesign, y: ArrayLike) -> tuple[Floats, Floats]:
     return prepared.inverse @ effects, swept
 
 
-def design_notes(prepared: PreparedDesign, G: int) -> tuple[str, ...]:
-    """Return what a reader must know of the design, G being the smallest number of clusters."""
+def design_notes(prepared: PreparedDesign) -> tuple[str, ...]:
+    """Return what a reader must know of the design: dropped columns, few clusters."""
     notes = list(prepared.notes)
     if prepared.dropped:
         notes.append(
             "Left out because they add nothing to the other columns: "
             f"{', '.join(prepared.dropped)}."
         )
-    if prepared.clustered and G < FEW_CLUSTERS:
+    if prepared.clustered and prepared.G < FEW_CLUSTERS:
         notes.append(
-            f"Only {G} clusters: see also the wild cluster bootstrap, whose p values hold better "
-            "with so few."
+            f"Only {prepared.G} clusters: see also the wild cluster bootstrap, whose p values "
+            "hold better with so few."
         )
     return tuple(notes)
 
 
-def _alone_notes(
-    prepared: PreparedDesign,
-    covariance: CovarianceType,
-    wanted: Sequence[int],
-    found: RobustCovariance,
+def alone_notes(
+    prepared: PreparedDesign, wanted: Sequence[int], lost: NDArray[np.intp] | None
 ) -> tuple[str, ...]:
+    """Return to which coefficients the residuals of some clusters say nothing.
+
+    Parameters
+    ----------
+    prepared
+    wanted
+        Positions of the coefficients.
+    lost : array of shape (len(wanted),), or None
+        In how many clusters the adjustment (CR2, CR3) is singular where it matters, if known.
+    """
     if not prepared.clustered or prepared.design.crossed:
         return ()
-    adjusted = covariance in ("CR2", "CR3") and len(found.lost) == len(wanted)
-    alone = (
-        found.lost if adjusted else clusters_alone(prepared.design, prepared.inverse[list(wanted)])
-    )
+    design, combinations = prepared.design, prepared.inverse[list(wanted)]
+    alone = clusters_alone(design, combinations) if lost is None else lost
     by_count: dict[int, list[str]] = {}
     for j, count in zip(wanted, alone, strict=True):
         if count:
             by_count.setdefault(int(count), []).append(prepared.names[j])
-    done = " (the singular directions of its adjustment are set to 0)" if adjusted else ""
+    done = "" if lost is None else " (the singular directions of its adjustment are set to 0)"
     return tuple(
         f"{', '.join(names)}: in {count} of {prepared.G} clusters a parameter is determined by "
         f"that cluster alone, so the standard error lacks their share{done} and may be far too "
@@ -338,7 +378,7 @@ def _alone_notes(
 
 def _check_kind(prepared: PreparedDesign, covariance: str) -> None:
     check_covariance(covariance)
-    if covariance.startswith("HC") and prepared.clustered:
+    if not covariance.startswith("CR") and prepared.clustered:
         raise EstimationError(
             f"least squares: {covariance} is for independent rows; with clusters choose CR1S, "
             "CR2 or CR3."

@@ -13,6 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from homevisit_eval.errors import EstimationError
+
 __all__ = ["ProjectedDesign", "sum_by_cluster", "sums"]
 
 Floats = NDArray[np.float64]
@@ -35,7 +37,7 @@ class ProjectedDesign:
         The cluster of each row.
     crossed : tuple of arrays of shape (n,)
         Further absorbed factors, swept out together with `cells` and in no column of Q. With
-        any, Z is not known in full: no leverage, so no CR2, CR3 or Satterthwaite df.
+        any, Z is not known in full: no leverage, so no CR2, CR3, Satterthwaite df or bootstrap.
     """
 
     Q: Floats
@@ -61,7 +63,19 @@ class ProjectedDesign:
 
     @cached_property
     def cell_weights(self) -> Floats:
-        """Total weight of each absorbed cell, shape (C,)."""
+        """Total weight of each absorbed cell, shape (C,).
+
+        Raises
+        ------
+        EstimationError
+            If further factors are absorbed that Z does not show.
+        """
+        if self.crossed:
+            raise EstimationError(
+                f"least squares: {1 + len(self.crossed)} large absorbed factors cross, which "
+                "leaves no more than CR0, CR1, CR1S and CR1p with df 'G - 1'. Absorb their "
+                "combinations as one factor for more."
+            )
         return sums(self._cell_codes, self.weights, self.n_cells)
 
     @cached_property

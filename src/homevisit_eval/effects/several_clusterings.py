@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from homevisit_eval.effects.covariance import CovarianceType, small_sample_factor
 from homevisit_eval.effects.degrees_of_freedom import NestedEffects, count_parameters, counted_df
-from homevisit_eval.effects.least_squares import LeastSquaresFit, design_notes, estimate
+from homevisit_eval.effects.least_squares import (
+    Conventions,
+    LeastSquaresFit,
+    alone_notes,
+    design_notes,
+    estimate,
+    fitted,
+)
 from homevisit_eval.effects.prepared_design import PreparedDesign, one_thread, with_clusters
 from homevisit_eval.effects.projected_design import sum_by_cluster
 from homevisit_eval.errors import EstimationError
@@ -104,23 +111,17 @@ def fit_several_clusterings(
             scale = small_sample_factor(kind, n=prepared.n, K=K, G=G)
             scores = _scores(_by_row(prepared) if by_row else term, residuals)
             matrix += sign * scale * (scores.T @ scores)
-    matrix, fixed = _positive(matrix)
-    return LeastSquaresFit(
-        coefficients=coefficients,
-        covariance=matrix,
-        std_errors=np.sqrt(np.maximum(np.diag(matrix), 0.0)),
+        matrix, fixed = _positive(matrix)
+        fewest = ways[int(np.argmin(counts))]
+        alone = alone_notes(fewest, range(len(coefficients)), None)
+    return fitted(
+        prepared,
+        coefficients,
+        residuals,
+        matrix,
+        Conventions(covariance, df, nested_effects, K, min(counts), counts),
         df=np.full(len(coefficients), _df(df, prepared.n, K, min(counts))),
-        names=prepared.names,
-        dropped=prepared.dropped,
-        residuals=_everywhere(prepared, residuals),
-        n=prepared.n,
-        K=K,
-        G=min(counts),
-        covariance_type=covariance,
-        df_convention=df,
-        notes=(*design_notes(ways[int(np.argmin(counts))], min(counts)), *fixed),
-        nested_effects=nested_effects,
-        cluster_counts=counts,
+        notes=(*design_notes(fewest), *alone, *fixed),
     )
 
 
@@ -172,20 +173,14 @@ def fit_driscoll_kraay(
         product = scores[lag:].T @ scores[:-lag]
         matrix += (1.0 - lag / (lags + 1.0)) * (product + product.T)
     matrix *= n / (n - K)
-    return LeastSquaresFit(
-        coefficients=coefficients,
-        covariance=matrix,
-        std_errors=np.sqrt(np.maximum(np.diag(matrix), 0.0)),
+    return fitted(
+        prepared,
+        coefficients,
+        residuals,
+        matrix,
+        Conventions(f"Driscoll-Kraay, {lags} lags", "n - K", "counted", K, G),
         df=np.full(len(coefficients), float(n - K)),
-        names=prepared.names,
-        dropped=prepared.dropped,
-        residuals=_everywhere(prepared, residuals),
-        n=n,
-        K=K,
-        G=G,
-        covariance_type=f"Driscoll-Kraay, {lags} lags",
-        df_convention="n - K",
-        notes=design_notes(by_period, G),
+        notes=design_notes(by_period),
     )
 
 
@@ -227,12 +222,6 @@ def _positive(matrix: Floats) -> tuple[Floats, tuple[str, ...]]:
 
 def _df(df: SeveralDf, n: int, K: int, G: int) -> float:
     return counted_df("G - 1" if df == "min(G) - 1" else df, n, K, G)
-
-
-def _everywhere(prepared: PreparedDesign, residuals: Floats) -> Floats:
-    everywhere = np.full(prepared.used.shape, np.nan)
-    everywhere[prepared.used] = residuals
-    return everywhere
 
 
 def _check_options(covariance: str, factor: str, meeting: str, df: str) -> None:
