@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from homevisit_eval.design import StudyDesign
     from homevisit_eval.synthetic import District
 
-__all__ = ["Order", "certify_design", "district_of"]
+__all__ = ["Order", "certify_design"]
 
 Schools = Literal["redrawn", "fixed", "both"]
 
@@ -53,25 +53,27 @@ class Order:
         return ("redrawn", "fixed") if self.schools == "both" else (self.schools,)
 
 
-def district_of(name: str, parameters: Path | None) -> District:
-    """Return the parameters of the file if one is given, else those of the preset."""
-    from homevisit_eval.synthetic import preset
-    from homevisit_eval.synthetic.district_file import read_district
+def certify_design(design_file: Path, place: Path | str, order: Order, out: Path) -> None:
+    """Run what is not done yet, write the certificate, and print its verdicts.
 
-    return read_district(parameters) if parameters else preset(name)
-
-
-def certify_design(design_file: Path, district: District, order: Order, out: Path) -> None:
-    """Run what is not done yet, write the certificate, and print its verdicts."""
-    from homevisit_eval.certificate import collect_certificate
+    Parameters
+    ----------
+    place
+        A file of district parameters, or the name of a preset.
+    """
     from homevisit_eval.cli.output_folder import check_replaceable, replaced_folder
-    from homevisit_eval.cli.results import write_certificate
-    from homevisit_eval.cli.trial_store import certificate_key, open_trial_store
     from homevisit_eval.design import read_design
-    from homevisit_eval.report import build_certificate
 
     design = read_design(design_file)
     check_replaceable(out)
+
+    from homevisit_eval.certificate import collect_certificate
+    from homevisit_eval.cli.results import write_certificate
+    from homevisit_eval.cli.trial_store import certificate_key, open_trial_store
+    from homevisit_eval.report import build_certificate
+    from homevisit_eval.synthetic import preset, read_district
+
+    district = preset(place) if isinstance(place, str) else read_district(place)
     key = certificate_key(
         design,
         district,

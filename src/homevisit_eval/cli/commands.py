@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -36,6 +37,8 @@ __all__ = ["app", "main"]
 DIFFERENT_NUMBERS = 5
 INTERRUPTED = 130
 DIFFERENCES_SHOWN = 40
+OBJECTS_BETWEEN_COLLECTIONS = 50_000
+"""Nearly all that a command makes lives to its end: looking for garbage more often finds none."""
 STATUS: tuple[tuple[type[HomeVisitEvalError], int], ...] = (
     (SourceError, 3),
     (DesignError, 3),
@@ -72,6 +75,7 @@ def main() -> int:
     0 done; 2 wrong arguments; 3 files or design do not fit; 4 a method cannot be carried out;
     5 a compared number differs; 6 the output cannot be written; 130 interrupted.
     """
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -236,7 +240,7 @@ def certify(
     Finished replications are kept in OUT.unfinished.jsonl until the certificate is written; if
     the command is interrupted, the same command goes on from there.
     """
-    from homevisit_eval.cli.certify import Order, certify_design, district_of
+    from homevisit_eval.cli.certify import Order, certify_design
 
     if preset and parameters:
         raise typer.BadParameter(
@@ -244,7 +248,7 @@ def certify(
             param_hint="--parameters",
         )
     order = Order(replications, seed, schools, districts, workers or os.cpu_count() or 1, grid)
-    certify_design(design, district_of(preset or "small", parameters), order, out)
+    certify_design(design, parameters or preset or "small", order, out)
 
 
 @app.command()
@@ -260,15 +264,13 @@ def demo(
 
 
 def run_study(data: Path, design_file: Path, out: Path, compare: Path | None, log: bool) -> None:
-    """Read, evaluate, write, and compare with an earlier run if one is given."""
+    """Read, evaluate, write, and compare with an earlier run if one is given.
+
+    Each stage is imported when it is reached, so that a refusal comes at once.
+    """
     from homevisit_eval.cli.comparison import read_tables
     from homevisit_eval.cli.output_folder import check_replaceable, replaced_folder
-    from homevisit_eval.cli.results import write_report
     from homevisit_eval.design import read_design
-    from homevisit_eval.evaluation import answer_questions, collect_answers
-    from homevisit_eval.panel import build_panel
-    from homevisit_eval.report import build_report
-    from homevisit_eval.sources import read_sources
 
     if log:
         logging.basicConfig(stream=sys.stderr, format="%(message)s")
@@ -277,7 +279,14 @@ def run_study(data: Path, design_file: Path, out: Path, compare: Path | None, lo
     check_replaceable(out)
     earlier = read_tables(compare) if compare else None
     with progress("Reading files", total=len(design.questions) + 3) as step:
+        from homevisit_eval.sources import read_sources
+
         with read_sources(data) as sources:
+            from homevisit_eval.cli.results import write_report
+            from homevisit_eval.evaluation import answer_questions, collect_answers
+            from homevisit_eval.panel import build_panel
+            from homevisit_eval.report import build_report
+
             step("Building the panel")
             panel = build_panel(sources, design.measurement)
             step("Answering")

@@ -10,16 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, fields
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from homevisit_eval.certificate import Certificate, Replication, Trial
 from homevisit_eval.cli.output_folder import MANIFEST, checksum
 from homevisit_eval.design import StudyDesign, design_checksum, design_text
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN
-from homevisit_eval.report import Report
-from homevisit_eval.sources import Sources
-from homevisit_eval.synthetic.district_file import district_text
 from homevisit_eval.table import SYNTHETIC
 from homevisit_eval.table.cells import full_precision, missing
+
+if TYPE_CHECKING:
+    from homevisit_eval.certificate import Certificate, Replication
+    from homevisit_eval.report import Report
+    from homevisit_eval.sources import Sources
 
 __all__ = ["write_certificate", "write_report"]
 
@@ -51,6 +53,8 @@ def write_certificate(
     folder: Path,
 ) -> None:
     """Write the page, its tables and figures, every trial, what was run, and the manifest."""
+    from homevisit_eval.synthetic.district_file import district_text
+
     _write_parts(report, certificate.design, folder, "certificate.html")
     _write_text(folder / "district.toml", district_text(certificate.district))
     _write_text(folder / "trials.csv", _trials_text(replications))
@@ -68,6 +72,8 @@ def write_certificate(
 
 def _trials_text(replications: Sequence[Replication]) -> str:
     """Return every trial as CSV at full precision, with the number of its replication."""
+    from homevisit_eval.certificate import Trial
+
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["number", *(field.name for field in fields(Trial)), "data"])

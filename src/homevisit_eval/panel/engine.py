@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias, cast
 
 import duckdb
 import narwhals as nw
 import pandas as pd
 
-__all__ = ["Frame", "count_rows", "fetch_frame", "store", "sum_column"]
+__all__ = ["Frame", "count_rows", "fetch_frame", "kept", "store", "sum_column"]
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +32,25 @@ def store(connection: duckdb.DuckDBPyConnection, frame: Frame, name: str) -> Fra
     The table's name is new at every call, so a second panel on the same connection never
     changes the first.
     """
+    return nw.from_native(connection.table(_store(connection, frame, name)))
+
+
+@contextmanager
+def kept(connection: duckdb.DuckDBPyConnection, frame: Frame, name: str) -> Iterator[Frame]:
+    """Compute `frame` once, for several questions to it, and forget it at the end."""
+    table = _store(connection, frame, name)
+    try:
+        yield nw.from_native(connection.table(table))
+    finally:
+        connection.execute(f"DROP TABLE {table}")
+
+
+def _store(connection: duckdb.DuckDBPyConnection, frame: Frame, name: str) -> str:
     relation = cast(duckdb.DuckDBPyRelation, nw.to_native(frame))
     table = f"homevisit_panel_{name}_{next(_numbers)}"
     connection.execute(f"CREATE TEMPORARY TABLE {table} AS {relation.sql_query()}")
     log.debug("kept the table %s", table)
-    return nw.from_native(connection.table(table))
+    return table
 
 
 def count_rows(frame: Frame) -> int:

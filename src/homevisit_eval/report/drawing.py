@@ -9,6 +9,8 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from homevisit_eval.table import SYNTHETIC
@@ -97,7 +99,8 @@ def finish(figure: Figure, synthetic: bool) -> None:
             fontweight="bold",
             color=ORANGE,
         )
-    figure.draw_without_rendering()
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
     figure.set_layout_engine("none")
 
 
@@ -105,13 +108,27 @@ def to_svg(figure: Figure) -> str:
     """Return a figure as SVG text: no date, the same identifiers on every run."""
     out = io.BytesIO()
     with figure_style():
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
+            out, metadata={"Date": None, "Creator": None}
+        )
     return out.getvalue().decode("utf-8")
 
 
 def to_png(figure: Figure) -> bytes:
     """Return a figure as PNG bytes, without the name and version of the drawing library."""
     out = io.BytesIO()
-    with figure_style():
-        figure.savefig(out, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    with figure_style(), _resolution(figure, DOTS_PER_INCH):
+        FigureCanvasAgg(figure).print_png(  # type: ignore[no-untyped-call]
+            out, metadata={"Software": None}
+        )
     return out.getvalue()
+
+
+@contextmanager
+def _resolution(figure: Figure, dots_per_inch: float) -> Iterator[None]:
+    before = figure.dpi
+    figure.dpi = dots_per_inch
+    try:
+        yield
+    finally:
+        figure.dpi = before

@@ -15,6 +15,7 @@ import pandas as pd
 from homevisit_eval.design import CompleteCases, MissingIndicator, Question, StudyDesign
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import DesignError
+from homevisit_eval.panel.engine import kept
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.bands import GradeYear, band_label, first_missing, measured_in
 from homevisit_eval.sample.baseline import baseline_names
@@ -89,10 +90,10 @@ def select_sample(
     asked = _asked(design, question)
     names = baseline_names(design, asked)
     require_years(panel, design)
-    rows = student_years(panel, design, asked, names)
-    counts = _group_counts(rows)
-    measured = _measured(panel, design, asked, rows, names)
-    pool, required = _with_bands(_collect(rows, asked, names), design, measured)
+    with kept(panel.connection, student_years(panel, design, asked, names), "sample") as rows:
+        counts = _group_counts(rows)
+        measured = _measured(panel, design, asked, rows, names)
+        pool, required = _with_bands(_collect(rows, asked, names), design, measured)
     left = _reasons_to_leave(pool, design, asked, measured, required)
     candidates = pool[left == ""]
     missing = _missing(pool[left != "no_pretest"], design, required)
