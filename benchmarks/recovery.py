@@ -70,12 +70,22 @@ OF_TABLES: dict[str, Callable[[Tables], Tables]] = {
     "entry dates ignored": entry_dates_ignored,
     "visits of the wrong window": visits_of_the_wrong_window,
 }
-OF_DESIGN: dict[str, Callable[[hv.StudyDesign], hv.StudyDesign]] = {
-    "covariates left out": covariates_left_out,
+OF_MEASUREMENT: dict[str, Callable[[hv.StudyDesign], hv.StudyDesign]] = {
     "victims counted": victims_counted,
 }
-SHUFFLED = "treatment shuffled"
-DEFECTS = (*OF_TABLES, *OF_DESIGN, SHUFFLED)
+LEFT_OUT, SHUFFLED = "covariates left out", "treatment shuffled"
+OF_ANALYSIS = (LEFT_OUT, SHUFFLED)
+DEFECTS = (*OF_TABLES, *OF_MEASUREMENT, *OF_ANALYSIS)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Selected:
+    """One district's sample and truth, and how many student-years are mismeasured."""
+
+    seed: int
+    sample: hv.AnalyticSample
+    truth: pd.DataFrame
+    mismeasured: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -105,8 +115,13 @@ def panel_of(
 
 def recover(seed: int, preset: str = "small", defect: str = "", *, files: bool = True) -> Recovery:
     """Take one synthetic district to estimates, through files or not, with a planted defect."""
+    return analyze(select(seed, preset, defect, files=files), defect)
+
+
+def select(seed: int, preset: str = "small", defect: str = "", *, files: bool = True) -> Selected:
+    """Take one synthetic district to a sample, with the defect if it is one of the data."""
     design = hv.read_design(ROOT / "study.toml")
-    design = OF_DESIGN[defect](design) if defect in OF_DESIGN else design
+    design = OF_MEASUREMENT[defect](design) if defect in OF_MEASUREMENT else design
     simulation = hv.simulate(preset, seed, outcomes=MEASURES)
     if defect in OF_TABLES:
         spoiled = OF_TABLES[defect](dict(simulation.tables))
@@ -114,12 +129,19 @@ def recover(seed: int, preset: str = "small", defect: str = "", *, files: bool =
     with panel_of(simulation, design.measurement, files) as (panel, truth):
         measured = measured_outcomes(panel)
         sample = hv.select_sample(panel, design)
-    mismeasured = compare_measures(measured, sample, truth)
+    return Selected(seed, sample, truth, compare_measures(measured, sample, truth))
+
+
+def analyze(selected: Selected, defect: str = "") -> Recovery:
+    """Take a district's sample to estimates, with the defect if it is one of the analysis."""
+    sample, truth, seed = selected.sample, selected.truth, selected.seed
+    if defect == LEFT_OUT:
+        sample = dataclasses.replace(sample, design=covariates_left_out(sample.design))
     if defect == SHUFFLED:
         sample = treatment_shuffled(sample, seed)
     matched = hv.match_students(sample)
     rows = [estimate_beside_truth(sample, matched, truth, name, seed) for name in OUTCOMES]
-    return Recovery(pd.DataFrame(rows), mismeasured)
+    return Recovery(pd.DataFrame(rows), selected.mismeasured)
 
 
 def measured_outcomes(panel: hv.Panel) -> pd.DataFrame:

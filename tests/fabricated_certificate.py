@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from homevisit_eval.certificate import (
     MAIN,
@@ -23,6 +23,7 @@ __all__ = ["DESIGN", "certificate", "replications"]
 
 DESIGN: StudyDesign = read_design(Path(__file__).resolve().parent.parent / "study.toml")
 DF = 14.0
+CRITICAL = float(stats.t.ppf(0.975, DF))
 
 TRUTHS = {"attendance_rate": 0.0035, "any_incident": -0.0295}
 ERRORS = {"attendance_rate": 0.0021, "any_incident": 0.0086}
@@ -93,7 +94,7 @@ def _trial(
     truth = 0.0 if null else TRUTHS[outcome] + 0.05 * unit * wobble
     kept_truth = 0.0 if null else truth + 0.02 * unit
     estimate, std_error = kept_truth + error * unit, unit * width
-    half = float(stats.t.ppf(0.975, DF)) * std_error
+    half = CRITICAL * std_error
     return Trial(
         mode=mode,
         district=district,
@@ -106,7 +107,7 @@ def _trial(
         df=DF,
         ci_low=estimate - half,
         ci_high=estimate + half,
-        p_value=float(2 * stats.t.sf(abs(estimate / std_error), DF)),
+        p_value=float(2 * special.stdtr(DF, -abs(estimate / std_error))),
         truth_all=truth,
         truth_kept=kept_truth,
         truth_total=math.nan,

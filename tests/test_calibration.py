@@ -15,6 +15,8 @@ from homevisit_eval.synthetic.calibration import Target, calibration_table
 
 SEEDS = (1, 2, 3, 4)
 
+pytestmark = pytest.mark.simulation
+
 
 @cache
 def moments() -> pd.DataFrame:

@@ -128,6 +128,7 @@ def repeated() -> list[Performance]:
     return [one(random_trials(seed, 60)) for seed in range(600)]
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("name", ["bias_of_naive", "bias_of_std_error", "rmse", "se_ratio"])
 def test_standard_errors_are_those_of_repeated_simulation(name: str) -> None:
     figures = [getattr(found, name) for found in repeated()]

@@ -8,45 +8,48 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from commands import COMMAND, DATA, DESIGN, WholeStudy, call
 from homevisit_eval.cli.commands import Preset
+from homevisit_eval.design import design_text, read_design
 from homevisit_eval.synthetic import PRESETS
-
-ROOT = Path(__file__).resolve().parent.parent
-COMMAND = Path(sys.executable).with_name(
-    "homevisit-eval.exe" if os.name == "nt" else "homevisit-eval"
-)
-DATA = ROOT / "data" / "synthetic"
-DESIGN = ROOT / "study.toml"
-
-
-def call(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(COMMAND), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=cwd,
-        check=False,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
-    )
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def result(whole_study: WholeStudy) -> Path:
+    return whole_study.folder
+
+
+@pytest.fixture(scope="module")
+def short_design(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the study's design with its first question only, answered in one way."""
+    design = read_design(DESIGN)
+    path = tmp_path_factory.mktemp("short") / "study.toml"
+    short = replace(design, questions=design.questions[:1], sensitivity=())
+    path.write_text(design_text(short), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def short_result(short_design: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "result"
-    done = call("run", DATA, "--design", DESIGN, "--out", out)
+    done = call("run", DATA, "--design", short_design, "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert str(out / "report.html") in done.stdout
     return out
+
+
+def test_the_demonstration_says_each_stage_where_it_is_asked_to(whole_study: WholeStudy) -> None:
+    assert "panel built in" in whole_study.stderr
+    assert str(whole_study.folder / "report.html") in whole_study.stdout
 
 
 def test_run_writes_report_tables_figures_and_manifest(result: Path) -> None:
@@ -67,6 +70,8 @@ def test_a_second_run_gives_the_same_numbers_and_bytes(result: Path, tmp_path: P
     again = tmp_path / "again"
     done = call("run", DATA, "--design", DESIGN, "--out", again, "--compare", result)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert str(again / "report.html") in done.stdout
     assert "no number differs" in done.stdout
     manifests = [
         json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -75,9 +80,11 @@ def test_a_second_run_gives_the_same_numbers_and_bytes(result: Path, tmp_path: P
     assert manifests[0]["outputs"] == manifests[1]["outputs"]
 
 
-def test_compare_names_the_number_that_differs(result: Path, tmp_path: Path) -> None:
+def test_compare_names_the_number_that_differs(
+    short_design: Path, short_result: Path, tmp_path: Path
+) -> None:
     old = tmp_path / "old"
-    shutil.copytree(result, old)
+    shutil.copytree(short_result, old)
     path = old / "tables" / "T1.csv"
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.reader(lines))
@@ -85,7 +92,7 @@ def test_compare_names_the_number_that_differs(result: Path, tmp_path: Path) -> 
     rows[1][column] = repr(float(rows[1][column]) + 1e-6)
     with path.open("w", encoding="utf-8", newline="") as lines:
         csv.writer(lines, lineterminator="\n").writerows(rows)
-    done = call("run", DATA, "--design", DESIGN, "--out", tmp_path / "new", "--compare", old)
+    done = call("run", DATA, "--design", short_design, "--out", tmp_path / "new", "--compare", old)
     assert done.returncode == 5
     assert "1 place differs" in done.stdout
     assert "T1, line 2 (Attendance rate), column estimate" in done.stdout
@@ -152,11 +159,13 @@ def test_the_current_folder_is_not_replaced(result: Path, tmp_path: Path) -> Non
     assert "current folder" in refused(tmp_path, Path("."), cwd=out)
 
 
-def test_an_unchanged_result_is_replaced(result: Path, tmp_path: Path) -> None:
+def test_an_unchanged_result_is_replaced(
+    short_design: Path, short_result: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    shutil.copytree(result, out)
+    shutil.copytree(short_result, out)
     before = (out / "manifest.json").stat().st_mtime_ns
-    done = call("run", DATA, "--design", DESIGN, "--out", out, "--compare", out)
+    done = call("run", DATA, "--design", short_design, "--out", out, "--compare", out)
     assert done.returncode == 0, done.stderr
     assert (out / "manifest.json").stat().st_mtime_ns != before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -226,18 +235,26 @@ def test_simulate_refuses_an_unknown_preset(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="interrupting a process differs on Windows")
-@pytest.mark.parametrize("seconds", [1.5, 3, 5])
-def test_an_interrupted_run_exits_130_and_leaves_nothing(seconds: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "stage", ["", "panel built", "sample summer_"], ids=["started", "panel built", "answering"]
+)
+def test_an_interrupted_run_exits_130_and_leaves_nothing(stage: str, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [str(COMMAND), "run", str(DATA), "--design", str(DESIGN), "--out", str(tmp_path / "x")],
+        [str(COMMAND), "run", str(DATA), "--design", str(DESIGN), "--out", str(tmp_path / "x"),
+         "--verbose"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    time.sleep(seconds)
+        text=True,
+    )  # fmt: skip
+    if stage:
+        assert process.stderr is not None
+        assert any(line.startswith(stage) for line in process.stderr)
+    else:
+        time.sleep(1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"Traceback" not in errors
+    assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,10 @@ import pandas as pd
 import pytest
 
 import homevisit_eval as hv
+from commands import DATA, DESIGN, WholeStudy, call
 from homevisit_eval.effects import fit_least_squares
+from synthetic_districts import tiny
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "data" / "synthetic"
-COMMAND = Path(sys.executable).with_name("homevisit-eval")
 IDENTIFIER = re.compile(r"SYN\d{3,}|\bT\d{4}\b|\bV\d{5}\b|\bI\d{5}\b")
 SCHOOL = re.compile(r"\bS\d\d\b")
 
@@ -33,12 +30,9 @@ def test_the_pattern_finds_the_identifiers_of_this_district() -> None:
     assert SCHOOL.search((DATA / "schools.csv").read_text(encoding="utf-8").splitlines()[1])
 
 
-def test_everything_that_a_run_writes_and_prints(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = [str(COMMAND), "demo", "--out", str(out), "--verbose"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8")
-    assert_private(done.stdout + done.stderr)
-    written = [path for path in out.rglob("*") if path.is_file()]
+def test_everything_that_a_run_writes_and_prints(whole_study: WholeStudy) -> None:
+    assert_private(whole_study.stdout + whole_study.stderr)
+    written = [path for path in whole_study.folder.rglob("*") if path.is_file()]
     assert len(written) > 10
     for path in written:
         if path.suffix != ".png":  # pixels spell anything; the SVG of the same figure is searched
@@ -46,7 +40,7 @@ def test_everything_that_a_run_writes_and_prints(tmp_path: Path) -> None:
 
 
 def test_representations_of_values_in_a_notebook() -> None:
-    design = hv.read_design(ROOT / "study.toml")
+    design = hv.read_design(DESIGN)
     with hv.read_sources(DATA) as sources:
         panel = hv.build_panel(sources, design.measurement)
         sample = hv.select_sample(panel, design)
@@ -68,21 +62,26 @@ FAULTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def district(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("district")
+    hv.write_simulation(hv.simulate(tiny(), 1, outcomes=()), folder)
+    return folder
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_failing_runs(fault: str, tmp_path: Path) -> None:
+def test_failing_runs(fault: str, district: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(DATA, broken)
+    shutil.copytree(district, broken)
     name, spoil = FAULTS[fault]
     rows = (broken / name).read_text(encoding="utf-8").splitlines()
     rows.append(spoil(rows[1]))
     (broken / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
     for command in (
-        ["check", str(broken)],
-        ["run", str(broken), "--design", str(ROOT / "study.toml"), "--out", str(tmp_path / "x")],
+        ("check", broken),
+        ("run", broken, "--design", DESIGN, "--out", tmp_path / "x"),
     ):
-        done = subprocess.run(
-            [str(COMMAND), *command], capture_output=True, text=True, check=False, encoding="utf-8"
-        )
+        done = call(*command)
         assert done.returncode == 3, done.stdout
         assert "Traceback" not in done.stderr
         assert_private(done.stdout + done.stderr)

@@ -19,6 +19,8 @@ from homevisit_eval.design import MissingCovariates
 from homevisit_eval.evaluation import estimate_pooled, match_completed
 from homevisit_eval.synthetic import preset, simulate
 
+pytestmark = pytest.mark.simulation
+
 OUTCOME = "attendance_rate"
 RULES = (hv.CompleteCases(), hv.MultipleImputation(imputations=4, iterations=3))
 LARGEST_Z = 3.5  # of a mean error over its Monte Carlo standard error: 1 in 2,000 by chance

@@ -176,6 +176,7 @@ def coverage(replications: int) -> tuple[float, float]:
     return float(np.mean(covers)), float(np.mean(errors) / np.std(found))
 
 
+@pytest.mark.simulation
 def test_pooled_intervals_cover_in_a_few_replications():
     covered, ratio = coverage(100)
     assert covered > 0.88  # .95 less three Monte Carlo errors of .022
@@ -189,6 +190,7 @@ def test_pooled_intervals_cover():
     assert 0.92 < ratio < 1.10
 
 
+@pytest.mark.simulation
 def test_moments_agree_with_those_of_statsmodels():
     """Both draw by predictive mean matching; their moments agree within Monte Carlo error."""
     from statsmodels.imputation.mice import MICEData

@@ -141,6 +141,7 @@ GROUPS: Mapping[str, Callable[[SchoolYear], NDArray[np.bool_]]] = {
 }
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("regime", ["1", "0", "n", "during"])
 def test_closed_forms_are_the_averages_of_drawn_years(regime: str, group: str) -> None:
@@ -157,6 +158,7 @@ def test_closed_forms_are_the_averages_of_drawn_years(regime: str, group: str) -
             assert abs(z) < LIMIT, (name, z)
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_visits_during_the_year_count_in_the_counterfactual(name: str) -> None:
     lived, found = compared()

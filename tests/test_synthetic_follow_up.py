@@ -156,6 +156,7 @@ def both() -> pd.DataFrame:
     return joined
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("name", OUTCOMES)
 @pytest.mark.parametrize("follow_up", [1, 2, 3])
 def test_expected_outcomes_are_those_of_both_worlds_drawn(

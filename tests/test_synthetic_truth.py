@@ -69,6 +69,7 @@ def assert_right_on_average(off: np.ndarray) -> None:
     assert 0.7 < np.mean(np.minimum(z**2, 16)) < 1.35
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("regime", ["1", "0"])
 @pytest.mark.parametrize("name", CLOSED)
 def test_expected_outcomes_are_averages_of_realized_ones(name: str, regime: str) -> None:
@@ -83,6 +84,7 @@ def test_expected_outcomes_are_averages_of_realized_ones(name: str, regime: str)
     assert np.corrcoef(average, expected.mean(axis=0)[known])[0, 1] > least
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("name", CLOSED)
 def test_expected_effects_are_averages_of_realized_ones(name: str) -> None:
     effect = drawn().realized[f"{name}_y1"] - drawn().realized[f"{name}_y0"]
@@ -231,6 +233,7 @@ def test_the_truth_table_holds_the_third_regime_only_where_classmates_matter() -
     assert [name[-2:] for name in alone.columns[3:]] == ["m1", "m0", "y1", "y0"]
 
 
+@pytest.mark.simulation
 def test_chronic_absence_is_expected_near_its_average() -> None:
     district, shares, expected = strong(), [], None
     for replication in range(1, 61):
@@ -376,6 +379,7 @@ CLASSES = {
 }
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("which", CLASSES)
 @pytest.mark.parametrize("name", ["attendance_rate", "any_incident", "incidents"])
 def test_the_rest_of_the_year_is_expected_given_its_beginning(name: str, which: str) -> None:
