@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from homevisit_eval.design import FullMatching, NearestNeighbor, OptimalPairs
 from homevisit_eval.matching.band.rows import BandRows
 from homevisit_eval.matching.band.scores import BandScores
-from homevisit_eval.matching.frame import Columns, factor_levels, is_factor
+from homevisit_eval.matching.frame import Columns, factor_levels, is_category
 from homevisit_eval.matching.units import (
     Limit,
     Pairs,
@@ -29,6 +29,7 @@ PairMethod = NearestNeighbor | OptimalPairs | FullMatching
 
 Integers = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 DECIMALS = 1e12  # under ties="row" scores are rounded to 12 decimals
 LARGEST_WHOLE = 2.0**52  # whole numbers up to it, and their differences, are exact
@@ -62,23 +63,29 @@ class Problem:
     def under(self, ties: Literal["row", "matchit"], order: Integers) -> Units:
         """Return the units in an order of rows, with scores in whole numbers under "row"."""
         units = self.units
-        scores = [] if units.score is None else [units.score]
-        score = _whole(scores[0], self.per_unit) if scores and ties == "row" else units.score
+        as_they_stand = bool((order[1:] > order[:-1]).all())  # then no array is copied
+
+        def placed(values: NDArray[Scalar]) -> NDArray[Scalar]:
+            return values if as_they_stand else values[order]
+
+        score = None if units.score is None else placed(units.score)
+        if score is not None and ties == "row":
+            score = _whole(score, self.per_unit)
         limits = []
         for limit in units.limits:
-            if ties == "row" and limit.values is units.score:
-                whole = _whole(limit.values, self.per_unit)
-                limits.append(Limit(whole[order], float(np.rint(limit.width * self.per_unit))))
+            if limit.values is units.score and score is not None:
+                whole = float(np.rint(limit.width * self.per_unit))
+                limits.append(Limit(score, whole if ties == "row" else limit.width))
             else:
-                limits.append(Limit(limit.values[order], limit.width))
+                limits.append(Limit(placed(limit.values), limit.width))
         return Units(
-            focal=units.focal[order],
-            stratum=units.stratum[order],
-            score=None if score is None else score[order],
-            coordinates=None if units.coordinates is None else units.coordinates[order],
+            focal=placed(units.focal),
+            stratum=placed(units.stratum),
+            score=score,
+            coordinates=None if units.coordinates is None else placed(units.coordinates),
             limits=tuple(limits),
-            apart=None if units.apart is None else units.apart[order],
-            person=None if units.person is None else units.person[order],
+            apart=None if units.apart is None else placed(units.apart),
+            person=None if units.person is None else placed(units.person),
         )
 
     def in_score_units(self, pairs: Pairs, ties: Literal["row", "matchit"]) -> Pairs:
@@ -195,11 +202,17 @@ def dummy_columns(frame: Columns, covariates: Sequence[str]) -> FloatArray:
 
     Two units of different levels are then 1 apart, as by a 0/1 covariate.
     """
-    columns: list[FloatArray] = []
+    types = frame.dtypes
+    factors = {name: factor_levels(frame[name]) for name in covariates if is_category(types[name])}
+    count = sum(len(factors[name][1]) if name in factors else 1 for name in covariates)
+    columns, number = np.empty((count, len(frame))), 0
     for name in covariates:
-        if is_factor(frame[name]):
-            codes, levels = factor_levels(frame[name])
-            columns += [(codes == code) / np.sqrt(2.0) for code in range(len(levels))]
-        else:
-            columns.append(frame[name].to_numpy(dtype=np.float64))
-    return np.column_stack(columns) if columns else np.empty((len(frame), 0))
+        if name not in factors:
+            columns[number] = frame[name].to_numpy(dtype=np.float64)
+            number += 1
+            continue
+        codes, levels = factors[name]
+        for code in range(len(levels)):
+            np.divide(codes == code, np.sqrt(2.0), out=columns[number])
+            number += 1
+    return columns.T

@@ -90,9 +90,9 @@ def _columns(rows: BandRows, factors: tuple[str, ...] = (), moments: int = 1) ->
     numbers = [x for x in matrix.T if np.unique(x[:10_000]).size > 2 or np.unique(x).size > 2]
     for power in range(2, moments + 1):
         parts += [((x - x.mean()) / x.std())[:, None] ** power for x in numbers]
-    columns = np.hstack(parts)
+    columns = np.hstack(parts) if len(parts) > 1 else matrix
     varies = np.ptp(columns, axis=0) > 0
-    return np.ascontiguousarray(columns[:, varies])
+    return np.ascontiguousarray(columns if varies.all() else columns[:, varies])
 
 
 def _every_level(rows: BandRows) -> FloatArray:

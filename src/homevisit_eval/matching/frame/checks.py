@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ __all__ = [
     "check_numbers",
     "check_usable",
     "check_varies",
+    "is_category",
     "is_factor",
     "read_name",
     "read_names",
@@ -34,7 +35,12 @@ CORRECT = "Correct these values or leave out the rows beforehand."
 
 def is_factor(column: pd.Series) -> bool:
     """Say whether a column holds categories (text or a pandas categorical), not numbers."""
-    return not pd.api.types.is_numeric_dtype(column.dtype)
+    return is_category(column.dtype)
+
+
+def is_category(dtype: Any) -> bool:
+    """Say whether columns of a type hold categories, not numbers."""
+    return not pd.api.types.is_numeric_dtype(dtype)
 
 
 def check_method(method: object) -> None:

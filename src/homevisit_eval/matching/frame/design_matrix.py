@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.errors import MatchingError
+from homevisit_eval.matching.frame.checks import is_category
 from homevisit_eval.matching.frame.row_view import Columns
 
 __all__ = ["INTERCEPT", "DesignMatrix", "factor_levels", "make_design_matrix"]
@@ -57,11 +58,7 @@ def make_design_matrix(
             f"squared: {', '.join(stray)} is not among the covariates. Name it there as well."
         )
     types = frame.dtypes
-    factors = {
-        name: factor_levels(frame[name])
-        for name in covariates
-        if not pd.api.types.is_numeric_dtype(types[name])
-    }
+    factors = {name: factor_levels(frame[name]) for name in covariates if is_category(types[name])}
     if stray := [name for name in factors if name in squared]:
         raise MatchingError(f"squared: {stray[0]} holds categories; only numbers have squares.")
     names = _names(covariates, squared, {name: levels for name, (_, levels) in factors.items()})

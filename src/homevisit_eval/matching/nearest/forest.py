@@ -17,6 +17,7 @@ from homevisit_eval.matching.nearest.greedy import Forest
 __all__ = ["NODE", "SLOT", "plant"]
 
 LEAF_ROWS = 64
+DIMS_AT_ONCE = 4
 WIDE = 4.0
 """A caliper's variable is split first as long as it spreads over this many widths."""
 
@@ -54,7 +55,7 @@ def plant(
     Parameters
     ----------
     points : array of shape (n, p + q)
-        Coordinates and the variables of q calipers.
+        Coordinates and the variables of q calipers. They are overwritten.
     widths : array of shape (q,)
         The widths of the calipers.
     stratum : array of int, shape (n,)
@@ -92,11 +93,12 @@ def plant(
     used = _grow(slots, points, nodes, boxes, roots, widths, starts, LEAF_ROWS)
     place = np.full(len(stratum), -1, dtype=np.int64)
     place[slots["row"]] = np.arange(len(slots))
-    return (
-        Forest(slots, points[slots["row"]], nodes[:used], boxes[:used], points[focal]),
-        place,
-        roots,
-    )
+    origins = points[focal]
+    for dim in range(0, points.shape[1], DIMS_AT_ONCE):  # in place: it is the largest array
+        dims = slice(dim, dim + DIMS_AT_ONCE)
+        points[: len(slots), dims] = points[slots["row"], dims]
+    forest = Forest(slots, points[: len(slots)], nodes[:used], boxes[:used], origins)
+    return forest, place, roots
 
 
 @compiled

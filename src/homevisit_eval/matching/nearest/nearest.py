@@ -227,12 +227,11 @@ def _space(
         focal["here"] = focal["low"] = focal["high"] = rows["place"][units.focal]
         focal["lowest"], focal["highest"] = bounds[own], bounds[own + 1] - 1
         return line, None, tuple(rest)
-    points = np.ascontiguousarray(units.coordinates, dtype=np.float64)
+    points = np.column_stack([units.coordinates, *(limit.values for limit in units.limits)])
+    points = np.ascontiguousarray(points, dtype=np.float64)
     tie = np.arange(len(rows))
-    if not by_row and points.shape[1]:
+    if not by_row and units.coordinates.shape[1]:
         tie[sorted_rows(points[:, 0], stratum)] = np.arange(len(rows))
-    if units.limits:
-        points = np.column_stack([points, *(limit.values for limit in units.limits)])
     all_widths = np.array([limit.width for limit in units.limits], dtype=np.float64)
     forest, rows["place"], roots = plant(points, all_widths, stratum, units.focal, tie)
     focal["here"], focal["lowest"] = tie[units.focal], roots[own]

@@ -68,9 +68,13 @@ def mahalanobis_coordinates(
     293-298.
     """
     columns, group, share = _checked(X, treated, weights)
-    standard = _in_deviations(columns, group, share)
-    within = np.array([_less_mean(column, group, share) for column in standard])
-    return _coordinates(standard, _covariance(within, share))
+    deviations = _deviations(columns, group, share)
+    within = np.empty_like(columns)
+    for column, deviation, out in zip(columns, deviations, within, strict=True):
+        out[:] = _less_mean(column / deviation, group, share)
+    covariance = _covariance(within, share)
+    del within  # as large as what is to come
+    return _coordinates(columns, deviations, covariance)
 
 
 def robust_mahalanobis_coordinates(
@@ -109,7 +113,7 @@ def robust_mahalanobis_coordinates(
     centered = np.array([_less_mean(column, everybody, share) for column in ranks])
     correlation = _covariance(_in_deviations(centered, everybody, share), share)
     untied = np.sqrt(len(share) * (len(share) + 1) / 12)  # the SD of the ranks 1 to n
-    return _coordinates(ranks / max(untied, 1.0), correlation)
+    return _coordinates(ranks, np.full(len(ranks), max(untied, 1.0)), correlation)
 
 
 def scaled_euclidean_coordinates(
@@ -178,12 +182,22 @@ def _less_mean(column: FloatArray, group: NDArray[np.bool_], share: FloatArray) 
 def _in_deviations(columns: FloatArray, group: NDArray[np.bool_], share: FloatArray) -> FloatArray:
     """Return columns over their SD within the groups; zeros where a column does not vary."""
     scaled = np.zeros_like(columns)
-    for column, out in zip(columns, scaled, strict=True):
+    deviations = _deviations(columns, group, share)
+    for column, deviation, out in zip(columns, deviations, scaled, strict=True):
+        if deviation < np.inf:
+            np.divide(column, deviation, out=out)
+    return scaled
+
+
+def _deviations(columns: FloatArray, group: NDArray[np.bool_], share: FloatArray) -> FloatArray:
+    """Return the SD of each column within the groups; infinite where it does not vary."""
+    deviations = np.full(len(columns), np.inf)
+    for number, column in enumerate(columns):
         within = _less_mean(column, group, share)
         deviation = np.sqrt(_sum(within * share * within) / max(len(share) - 1, 1))
         if deviation > CONSTANT * max(column.max(initial=0.0), -column.min(initial=0.0)):
-            np.divide(column, deviation, out=out)
-    return scaled
+            deviations[number] = deviation
+    return deviations
 
 
 def _covariance(centered: FloatArray, share: FloatArray) -> FloatArray:
@@ -197,14 +211,17 @@ def _covariance(centered: FloatArray, share: FloatArray) -> FloatArray:
     return products / max(len(share) - 1, 1)
 
 
-def _coordinates(columns: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Turn columns (p, n) into coordinates (n, rank) by the factor of the inverse covariance."""
+def _coordinates(columns: FloatArray, scale: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Turn columns (p, n) over their scale into coordinates (n, rank).
+
+    They come from the factor of the inverse of the scaled columns' covariance.
+    """
     inverse, rank = _pseudo_inverse(covariance)
     factor = _pivoted_cholesky(inverse, most=rank)
     coordinates = np.zeros((columns.shape[1], max(rank, 1)))
     for start in range(0, len(coordinates), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        coordinates[rows, :rank] = _product(factor, columns[:, rows]).T
+        coordinates[rows, :rank] = _product(factor, columns[:, rows] / scale[:, None]).T
     return coordinates
 
 
