@@ -74,7 +74,11 @@ def check(ours: LeastSquaresFit, spec: str, *fields: str, renamed: dict[str, str
         }
         for field in fields or FIELDS:
             if fields or not pd.isna(row[field]):
-                assert values[field] == pytest.approx(row[field], rel=RELATIVE), (spec, term, field)
+                assert values[field] == pytest.approx(row[field], rel=RELATIVE, abs=0), (
+                    spec,
+                    term,
+                    field,
+                )
 
 
 def petersen(covariance: str, by: str | None, **arguments) -> LeastSquaresFit:
@@ -225,7 +229,7 @@ def test_the_joint_test_of_interactions_equals_clubsandwich(test, theirs, absorb
     assert found.df_numerator == row["estimate"]
     values = {"df": found.df_denominator, "stat": found.statistic, "p": found.p_value}
     for field, value in values.items():
-        assert value == pytest.approx(row[field], rel=RELATIVE), field
+        assert value == pytest.approx(row[field], rel=RELATIVE, abs=0), field
 
 
 def star() -> pd.DataFrame:
@@ -258,7 +262,7 @@ def test_neymans_difference_equals_estimatr():
         (ours.estimate, "estimate"), (ours.std_error, "se"), (ours.df, "df"),
         (ours.estimate / ours.std_error, "stat"), (low, "lo"), (high, "hi"),
     ):  # fmt: skip
-        assert value == pytest.approx(row[field], rel=RELATIVE), field
+        assert value == pytest.approx(row[field], rel=RELATIVE, abs=0), field
     # the stored p belongs to estimatr's own t, the same as ours
     assert ours.p_value == pytest.approx(row["p"], rel=RELATIVE)
 
