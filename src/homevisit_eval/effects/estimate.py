@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -37,7 +38,13 @@ from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import Estimand, MatchedSample
 from homevisit_eval.sample.missing import NOT_ACCEPTED
 
-__all__ = ["check_rows", "estimate_effect", "notes_on_df", "notes_on_estimate"]
+__all__ = [
+    "check_rows",
+    "estimate_effect",
+    "notes_on_df",
+    "notes_on_estimate",
+    "observed_estimand",
+]
 
 FEW_DF = 4.0
 FEW_CLUSTERS = 10
@@ -161,7 +168,7 @@ def _effect(
         question_label=question.label,
         role=question.role,
         sensitivity="",
-        estimand=_estimand(matched, counts),
+        estimand=observed_estimand(matched, counts),
         method=matched.matches.method,
         model=model,
         estimate=estimate,
@@ -218,7 +225,7 @@ def _effect(
     )
 
 
-def _estimand(matched: MatchedSample, observed: list[int]) -> Estimand:
+def observed_estimand(matched: MatchedSample, observed: Sequence[int]) -> Estimand:
     """Return the estimand of the matches, restricted to the outcome observed where some lack it."""
     estimand = matched.matches.estimand
     seen = dict(zip(("visited", "comparison"), observed, strict=True))
@@ -255,8 +262,8 @@ def _interacted(rows: RegressionRows, model: OutcomeModel, target: Target) -> tu
             return math.nan, math.nan
         estimate += share * effect.estimate
         influence += share * effect.influence
-    G = int(rows.clusters.max()) + 1
-    sums = np.bincount(rows.clusters, influence, G)
+    G = len(np.unique(rows.clusters))  # numbers of matched sets have gaps
+    sums = np.bincount(rows.clusters, influence)
     return float(estimate), math.sqrt(G / (G - 1) * float(sums @ sums))
 
 
