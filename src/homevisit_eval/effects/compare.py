@@ -13,7 +13,7 @@ from scipy.special import stdtr, stdtrit
 
 from homevisit_eval.design import DifferenceInMeans, FixedEffects, OutcomeModel
 from homevisit_eval.design.checks import allowed
-from homevisit_eval.effects.effect import Effect
+from homevisit_eval.effects.effect import Effect, observed_of_matched, tells_no_small_count
 from homevisit_eval.effects.estimate import estimate_effect
 from homevisit_eval.effects.fit_model import fit_model
 from homevisit_eval.effects.least_squares import CovarianceType, fit_outcome
@@ -26,6 +26,7 @@ __all__ = ["EffectDifference", "compare_effects"]
 
 DIFFERENCE = "difference"
 FEW_CLUSTERS = 10
+SAME_EFFECT = 1e-6  # of the larger standard error: below it only rounding is left
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -69,11 +70,14 @@ class EffectDifference:
     def __repr__(self) -> str:
         """Show the difference with its interval, and what it is between."""
         label = "synthetic data, " if self.first.synthetic else ""
+        counts = (*observed_of_matched(self.first), *observed_of_matched(self.second))
+        told = tells_no_small_count(self.cluster, counts)
+        how = f", G = {self.clusters}, df = {self.df:.1f}" if told else ""
         return (
             f"EffectDifference({label}{self.first.outcome.name}: {self.first.estimate:+.4f} less "
             f"{self.second.estimate:+.4f} = {self.estimate:+.4f} "
             f"[{self.ci_low:+.4f}, {self.ci_high:+.4f}], p = {self.p_value:.3f};\n"
-            f"  {self.covariance} by {self.cluster}, G = {self.clusters}, df = {self.df:.1f})"
+            f"  {self.covariance} by {self.cluster}{how})"
         )
 
     def _repr_html_(self) -> str:
@@ -138,7 +142,7 @@ def compare_effects(
     else:
         found = _by_influence(sides, outcome, model, G)
     estimate, std_error, df, convention, covariance, notes = found
-    if not std_error > 0:
+    if not std_error > SAME_EFFECT * max(effect.std_error for effect in effects):
         raise EstimationError(
             f"{outcome}: the two effects rest on the same student-years in the same way, so their "
             "difference has no standard error. Compare different samples."

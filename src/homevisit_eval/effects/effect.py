@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from homevisit_eval.design import MatchingMethod, Outcome, OutcomeModel
 from homevisit_eval.design.questions import Role
-from homevisit_eval.disclosure import shown_count, shown_of
+from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, shown_of
 from homevisit_eval.matching.matched_sample import Estimand
 
-__all__ = ["Effect"]
+__all__ = ["Effect", "observed_of_matched", "tells_no_small_count"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -106,18 +106,48 @@ class Effect:
         label = "synthetic data, " if self.synthetic else ""
         visited = _at_least(self.n_visited, self.matched_visited)
         comparison = _at_least(self.n_comparison, self.matched_comparison)
-        by = "" if self.cluster == "none" else f" by {self.cluster}, G = {self.clusters}"
+        by = "" if self.cluster == "none" else f" by {self.cluster}"
+        if tells_no_small_count(self.cluster, observed_of_matched(self)):
+            by += "" if self.cluster == "none" else f", G = {self.clusters}"
+            by += f", df = {self.df:.1f}"
         return (
             f"Effect({label}{self.outcome.name}, {self.estimand}: {self.estimate:+.4f} "
             f"[{self.ci_low:+.4f}, {self.ci_high:+.4f}], p = {self.p_value:.3f};\n"
             f"  {visited} visited and {comparison} comparison student-years; "
-            f"{self.covariance}{by}, df = {self.df:.1f})"
+            f"{self.covariance}{by})"
         )
 
     def _repr_html_(self) -> str:
         from html import escape
 
         return f"<pre>{escape(repr(self))}</pre>"
+
+
+def observed_of_matched(effect: Effect) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return student-years with the outcome, and all matched, of the visited and the others."""
+    return (
+        (effect.n_visited, effect.matched_visited),
+        (effect.n_comparison, effect.matched_comparison),
+    )
+
+
+def tells_no_small_count(cluster: str, counts: Sequence[tuple[int, int]]) -> bool:
+    """Say whether the number of clusters and degrees of freedom may be printed.
+
+    Those of students, matched sets or rows tell how many student-years there are, from which the
+    few that are hidden, or that lack the outcome, would follow. Those of schools do not.
+
+    Parameters
+    ----------
+    cluster
+        The level of the clusters.
+    counts
+        Counts that stand beside them, each with the whole that it is a part of.
+    """
+    return cluster == "school_id" or not any(
+        0 < count < SMALLEST_COUNT_SHOWN or shown_of(count, whole) != count
+        for count, whole in counts
+    )
 
 
 def _at_least(count: int, whole: int) -> str:

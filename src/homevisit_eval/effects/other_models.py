@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -28,6 +29,8 @@ from homevisit_eval.matching.matched_sample import MatchedSample
 __all__ = ["fit_doubly_robust", "fit_matched_difference", "fit_random_intercept"]
 
 Floats = NDArray[np.float64]
+
+COUNTED_ROWS = re.compile(r"\b(\d+) (?:of \d+ )?((?:treated |comparison )?)rows\b")
 
 BY_SCALE: dict[Scale, WorkingModel] = {
     "binary": "logit",
@@ -123,8 +126,13 @@ def _of_average(effect: AverageEffect, *, parameters: int, covariance: str) -> M
         parameters=parameters,
         coefficients=MappingProxyType({TREATMENT: (effect.estimate, effect.std_error)}),
         influence=effect.influence,
-        notes=(f"{effect.recipe}.", *effect.notes),
+        notes=(f"{effect.recipe}.", *map(_without_small_counts, effect.notes)),
     )
+
+
+def _without_small_counts(note: str) -> str:
+    """Return what an array function notes of rows, without totals and counts under 10."""
+    return COUNTED_ROWS.sub(lambda found: f"{shown_count(int(found[1]))} {found[2]}rows", note)
 
 
 def fit_random_intercept(
@@ -234,5 +242,5 @@ def fit_matched_difference(
         parameters=columns.shape[1] + 1,
         coefficients=MappingProxyType({TREATMENT: (effect.estimate, effect.std_error)}),
         influence=None,
-        notes=effect.notes,
+        notes=tuple(map(_without_small_counts, effect.notes)),
     )

@@ -13,6 +13,7 @@ import numpy as np
 from homevisit_eval.design import DifferenceInMeans, FixedEffects, Outcome, OutcomeModel
 from homevisit_eval.design.checks import allowed
 from homevisit_eval.design.questions import Role
+from homevisit_eval.effects.effect import tells_no_small_count
 from homevisit_eval.effects.estimate import check_rows
 from homevisit_eval.effects.least_squares import CovarianceType
 from homevisit_eval.effects.model_fit import ModelFit, fit_linear, fit_two_ways
@@ -33,7 +34,7 @@ INDEPENDENT: tuple[CovarianceType, ...] = ("HC1", "HC3")
 BY_SCHOOL: tuple[CovarianceType, ...] = ("CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StandardError:
     """One way to judge how far an estimate may be from the truth.
 
@@ -67,6 +68,14 @@ class StandardError:
     ci_high: float
     p_value: float
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show the recipe and what it says, no counts."""
+        error = "" if math.isnan(self.std_error) else f"std_error {self.std_error:.6g}, "
+        return (
+            f"StandardError({self.recipe}: {error}[{self.ci_low:+.4f}, {self.ci_high:+.4f}], "
+            f"p = {self.p_value:.3f})"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -104,13 +113,22 @@ class StandardErrors:
     skipped: tuple[str, ...]
     synthetic: bool
 
+    def tells_no_small_count(self, cluster: str) -> bool:
+        """Say whether degrees of freedom and clusters of a level may be printed."""
+        counts = (
+            (self.n_visited, self.matched_visited),
+            (self.n_comparison, self.matched_comparison),
+        )
+        return tells_no_small_count(cluster, counts)
+
     def __repr__(self) -> str:
         """Show every way on a line of its own."""
         label = "synthetic data, " if self.synthetic else ""
         lines = [f"StandardErrors({label}{self.outcome.name}: {self.estimate:+.4f})"]
         for one in self.rows:
             error = "" if math.isnan(one.std_error) else f"SE {one.std_error:.4f}"
-            free = "" if math.isnan(one.df) else f"df {one.df:.1f}"
+            told = self.tells_no_small_count(one.cluster) and not math.isnan(one.df)
+            free = f"df {one.df:.1f}" if told else ""
             lines.append(
                 f"  {one.recipe:<44}{error:<12}{free:<10}"
                 f"[{one.ci_low:+.4f}, {one.ci_high:+.4f}]  p = {one.p_value:.3f}"

@@ -15,7 +15,8 @@ from homevisit_eval.design import DifferenceInMeans, FixedEffects, Outcome, Outc
 from homevisit_eval.design.checks import allowed
 from homevisit_eval.design.questions import Role
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count
-from homevisit_eval.effects.estimate import check_rows
+from homevisit_eval.effects.effect import tells_no_small_count
+from homevisit_eval.effects.estimate import check_rows, observed_estimand
 from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_outcome
 from homevisit_eval.effects.model_fit import fit_linear, said_of
 from homevisit_eval.effects.prepared_design import PreparedDesign, prepare_design
@@ -29,7 +30,7 @@ __all__ = ["SubgroupEffect", "SubgroupEffects", "estimate_subgroups"]
 MOST_LEVELS = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SubgroupEffect:
     """The effect in one subgroup, in units of the outcome.
 
@@ -66,6 +67,22 @@ class SubgroupEffect:
     matched_comparison: int
     refused: str = ""
 
+    @property
+    def observed_of_matched(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Student-years with the outcome, and all matched, of the visited and the others."""
+        return (
+            (self.n_visited, self.matched_visited),
+            (self.n_comparison, self.matched_comparison),
+        )
+
+    def __repr__(self) -> str:
+        """Show the effect, no counts."""
+        shown = self.refused or (
+            f"{self.estimate:+.4f} [{self.ci_low:+.4f}, {self.ci_high:+.4f}], "
+            f"p = {self.p_value:.3f}"
+        )
+        return f"SubgroupEffect({self.subgroup}: {shown})"
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SubgroupEffects:
@@ -99,22 +116,30 @@ class SubgroupEffects:
     notes: tuple[str, ...]
     synthetic: bool
 
+    @property
+    def tells_no_small_count(self) -> bool:
+        """Whether degrees of freedom may be printed, since no small count follows from them."""
+        counts = [pair for one in self.subgroups for pair in one.observed_of_matched]
+        return tells_no_small_count(self.cluster, counts)
+
     def __repr__(self) -> str:
         """Show every subgroup on a line, no counts, and the test."""
         label = "synthetic data, " if self.synthetic else ""
         lines = [f"SubgroupEffects({label}{self.outcome.name} by {self.by}, {self.estimand})"]
+        told = self.tells_no_small_count
         for one in self.subgroups:
             if one.refused:
                 lines.append(f"  {one.subgroup:<24}{one.refused}")
                 continue
             lines.append(
                 f"  {one.subgroup:<24}{one.estimate:+.4f} [{one.ci_low:+.4f}, {one.ci_high:+.4f}], "
-                f"p = {one.p_value:.3f}, df = {one.df:.1f}"
+                f"p = {one.p_value:.3f}" + (f", df = {one.df:.1f}" if told else "")
             )
         if self.test is not None:
+            of = f" and {self.test.df_denominator:.1f}" if told else ""
             lines.append(
-                f"  all the same: F = {self.test.statistic:.2f} on {self.test.df_numerator} and "
-                f"{self.test.df_denominator:.1f} df, p = {self.test.p_value:.3f} ({self.test.test})"
+                f"  all the same: F = {self.test.statistic:.2f} on {self.test.df_numerator}{of} "
+                f"df, p = {self.test.p_value:.3f} ({self.test.test})"
             )
         return "\n".join(lines)
 
@@ -193,7 +218,9 @@ def estimate_subgroups(
         outcome=sample.design.outcome(outcome),
         question=sample.question.name,
         role=sample.question.role,
-        estimand=matched.matches.estimand,
+        estimand=observed_estimand(
+            matched, [int((rows.visited == group).sum()) for group in (1, 0)]
+        ),
         by=by,
         subgroups=tuple(_subgroup(run, code, fit, refused[code]) for code in range(len(names))),
         test=test,

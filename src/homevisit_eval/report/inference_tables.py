@@ -12,10 +12,15 @@ import pandas as pd
 from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.words import CLUSTER_WORDS, outcome_unit
-from homevisit_eval.table import Kind, Sum, Table
+from homevisit_eval.table import Cell, HidingRule, Kind, Sum, Table
 
 if TYPE_CHECKING:
-    from homevisit_eval.effects import StandardError, StandardErrors, SubgroupEffects
+    from homevisit_eval.effects import (
+        StandardError,
+        StandardErrors,
+        SubgroupEffect,
+        SubgroupEffects,
+    )
 
 __all__ = ["standard_errors", "subgroups"]
 
@@ -59,6 +64,9 @@ NUMBERS = (
     "std_error_alone",
 )  # fmt: skip
 NOTES_BETWEEN = " | "
+COUNTING_ROWS = ("HC1", "HC3", "CR1S")
+"""Covariances whose size or degrees of freedom hold the number of rows: beside the others, at full
+precision, they tell it exactly."""
 FEW_ROWS = re.compile(r"\b[1-9] rows\b")
 
 
@@ -95,15 +103,18 @@ def standard_errors(compared: Sequence[StandardErrors], name: str = "B14") -> Ta
             "ci_low": [row.ci_low for _, row in lines],
             "ci_high": [row.ci_high for _, row in lines],
             "p_value": [row.p_value for _, row in lines],
-            "df": [row.df if _counts_schools(row) else None for _, row in lines],
-            "clusters": [row.clusters if _counts_schools(row) else None for _, row in lines],
-            "df_convention": [row.df_convention for _, row in lines],
+            "df": [row.df if _counts_schools(one, row) else None for one, row in lines],
+            "clusters": [row.clusters if _counts_schools(one, row) else None for one, row in lines],
+            "df_convention": [
+                row.df_convention if _counts_schools(one, row) else "" for one, row in lines
+            ],
             "covariance": [row.covariance for _, row in lines],
             "cluster": [row.cluster for _, row in lines],
             "n_visited": [one.n_visited for one, _ in lines],
             "n_comparison": [one.n_comparison for one, _ in lines],
             "notes": [
-                NOTES_BETWEEN.join(row.notes) if _counts_schools(row) else "" for _, row in lines
+                NOTES_BETWEEN.join(row.notes) if _counts_schools(one, row) else ""
+                for one, row in lines
             ],
         }
     )
@@ -134,6 +145,7 @@ def standard_errors(compared: Sequence[StandardErrors], name: str = "B14") -> Ta
         ),
         synthetic=any(one.synthetic for one in compared),
         spanners=(),
+        hidden=_would_tell_rows(lines),
     )  # fmt: skip
 
 
@@ -166,7 +178,7 @@ def subgroups(effects: Sequence[SubgroupEffects], name: str = "B4") -> Table:
             "outcome": [f"{one.outcome.label}, by {one.by}" for one, _ in lines],
             "unit": [outcome_unit(one.outcome) for one, _ in lines],
             **{
-                column: [getattr(row, column) for _, row in lines]
+                column: [_of_subgroup(one, row, column) for one, row in lines]
                 for column in (
                     "estimate", "std_error", "ci_low", "ci_high", "p_value", "df",
                     "estimate_alone", "std_error_alone", "n_visited", "n_comparison",
@@ -211,9 +223,29 @@ def subgroups(effects: Sequence[SubgroupEffects], name: str = "B4") -> Table:
     )
 
 
-def _counts_schools(row: StandardError) -> bool:
-    """Say whether clusters are schools: of students and sets the number would tell who is lost."""
-    return row.cluster.startswith("school_id")
+def _counts_schools(one: StandardErrors, row: StandardError) -> bool:
+    """Say whether G counts schools: that of students and sets would tell who is lost."""
+    return row.cluster.startswith("school_id") and row.clusters == one.clusters
+
+
+def _would_tell_rows(
+    lines: Sequence[tuple[StandardErrors, StandardError]],
+) -> dict[Cell, HidingRule]:
+    """Return the cells that tell how many rows there are, where few are hidden or lost."""
+    hidden: dict[Cell, HidingRule] = {}
+    for position, (one, row) in enumerate(lines):
+        if row.covariance in COUNTING_ROWS and not one.tells_no_small_count("rows"):
+            for column in ("std_error", "ci_low", "ci_high", "p_value", "df"):
+                hidden[position, column] = "would reveal a small count"
+    return hidden
+
+
+def _of_subgroup(one: SubgroupEffects, row: SubgroupEffect, column: str) -> float | None:
+    """Return a number of a subgroup; None for degrees of freedom that would tell a count."""
+    if column == "df" and not one.tells_no_small_count:
+        return None
+    value: float = getattr(row, column)  # counts stay whole numbers
+    return value
 
 
 def _rows_of(effects: Sequence[SubgroupEffects]) -> list[range]:
@@ -236,9 +268,10 @@ def _test_sentence(effects: SubgroupEffects) -> str:
     test = effects.test
     if test is None:
         return f"{start}: {' '.join(effects.notes)}"
+    of = f" and {test.df_denominator:.1f}" if effects.tells_no_small_count else ""
     return (
-        f"{start}: test of equal effects F = {test.statistic:.2f} on {test.df_numerator} and "
-        f"{test.df_denominator:.1f} df, p = {test.p_value:.3f} ({test.test}, {effects.covariance})."
+        f"{start}: test of equal effects F = {test.statistic:.2f} on {test.df_numerator}{of} df, "
+        f"p = {test.p_value:.3f} ({test.test}, {effects.covariance})."
     )
 
 
@@ -255,6 +288,7 @@ def _safe(
     synthetic: bool,
     spanners: tuple[tuple[str, tuple[str, ...]], ...],
     sums: tuple[Sum, ...] = (),
+    hidden: Mapping[Cell, HidingRule] | None = None,
 ) -> Table:
     resting = tuple(column for column in NUMBERS if column in frame)
     table = Table(
@@ -272,5 +306,6 @@ def _safe(
         spanners=((f"{100 * level:g}% interval", ("ci_low", "ci_high")), *spanners),
         groups={"n_visited": resting, "n_comparison": resting},
         sums=sums,
+        hidden=hidden or {},
     )
     return round_where_few_are_lost(suppress_small_counts(table), wholes)
