@@ -5,8 +5,8 @@
 Without arguments: 50,000, 500,000 and 2,000,000 rows. 16 columns, weights, 120 clusters; 1,800
 cells that nest in clusters, or 15 that cross them. Ratios are to our CR1S on the same data. Peers
 that are installed run too (none has CR2): linearmodels AbsorbingLS, pyfixest, and statsmodels with
-explicit dummies (15 cells, 50,000 rows). Standard errors stand beside the times; like pyfixest,
-ours do not count cells that nest in clusters, linearmodels counts all. Every job runs in a process
+explicit dummies (15 cells, 50,000 rows). Standard errors stand beside the times; like the peers,
+ours do not count cells that nest in clusters. Every job runs in a process
 of its own; memory is what it adds to the peak of making the data.
 """
 
