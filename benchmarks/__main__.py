@@ -8,6 +8,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-for name in ("stages.py", "matching.py", "estimation.py"):
+for name in ("stages.py", "matching.py", "estimation.py", "bootstrap.py", "mixed.py"):
     print(f"\n== {name}", flush=True)
     subprocess.run([sys.executable, str(HERE / name)], check=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from homevisit_eval.effects.least_squares import fit_outcome
+from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_outcome
 from homevisit_eval.effects.prepared_design import PreparedDesign, one_thread
 from homevisit_eval.effects.projected_design import ProjectedDesign, sum_by_cluster, sums
 from homevisit_eval.errors import EstimationError
@@ -188,8 +188,13 @@ def cluster_scores(
             length=length,
             n=prepared.n,
             K=prepared.K,
-            notes=(*fit.notes, *_few_treated(treated, prepared)),
+            notes=(*_other_notes(fit), *_few_treated(treated, prepared)),
         )
+
+
+def _other_notes(fit: LeastSquaresFit) -> tuple[str, ...]:
+    """Return the notes of the fit but the one that points to this bootstrap."""
+    return tuple(note for note in fit.notes if "wild cluster bootstrap" not in note)
 
 
 def named_column(X: ArrayLike, names: Sequence[str] | None, column: str) -> Floats | None:
