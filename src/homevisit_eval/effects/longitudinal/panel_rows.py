@@ -19,6 +19,7 @@ __all__ = [
     "finite_column",
     "finite_columns",
     "first_treated_periods",
+    "renamed_error",
     "start_periods",
     "wide_panel",
 ]
@@ -71,6 +72,22 @@ class PanelRows:
     def T(self) -> int:
         """Periods."""
         return len(self.periods)
+
+    def only(self, function: str, values: ArrayLike, name: str) -> NDArray[np.generic]:
+        """Return the values of the rows used, shape (n,); `function` and `name` for messages.
+
+        Raises
+        ------
+        EstimationError
+            If the shape does not fit.
+        """
+        given = np.asarray(values)
+        if given.shape != self.used.shape:
+            raise EstimationError(
+                f"{function}: {name} has shape {given.shape}; give one value for each of the "
+                f"{len(self.used)} rows."
+            )
+        return given[self.used]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -187,7 +204,7 @@ def wide_panel(
     weights = constant_by_unit(function, rows, rows.weights, "weights")
     homes = np.arange(rows.N, dtype=np.intp)
     if clusters is not None:
-        codes = _numbered(function, _given(function, rows, clusters, "clusters"), "clusters")[1]
+        codes = _numbered(function, rows.only(function, clusters, "clusters"), "clusters")[1]
         homes = constant_by_unit(function, rows, codes, "clusters")
     count = np.bincount(rows.unit, minlength=rows.N)
     whole, notes = _complete(function, count, rows.T, gaps)
@@ -264,7 +281,7 @@ def start_periods(function: str, rows: PanelRows, first_treated: ArrayLike) -> F
     EstimationError
         If values are missing or differ within a unit.
     """
-    values = _given(function, rows, first_treated, "first_treated")
+    values = rows.only(function, first_treated, "first_treated")
     start = _numbers(function, values, "first_treated")
     missing = int((np.isnan(start) | (start == -np.inf)).sum())
     if missing:
@@ -304,7 +321,7 @@ def finite_column(function: str, rows: PanelRows, values: ArrayLike, name: str) 
     EstimationError
         If the shape does not fit, or numbers are missing or infinite.
     """
-    column = _numbers(function, _given(function, rows, values, name), name)
+    column = _numbers(function, rows.only(function, values, name), name)
     missing = int((~np.isfinite(column)).sum())
     if missing:
         raise EstimationError(
@@ -374,16 +391,6 @@ def _first(rows: Codes) -> str:
     return ", ".join(str(row) for row in rows[:ROWS_NAMED])
 
 
-def _given(function: str, rows: PanelRows, values: ArrayLike, name: str) -> NDArray[np.generic]:
-    given = np.asarray(values)
-    if given.shape != rows.used.shape:
-        raise EstimationError(
-            f"{function}: {name} has shape {given.shape}; give one value for each of the "
-            f"{len(rows.used)} rows."
-        )
-    return given[rows.used]
-
-
 def _numbers(function: str, values: ArrayLike, name: str) -> Floats:
     try:
         return np.asarray(values, dtype=np.float64)
@@ -408,3 +415,8 @@ def _numbered(
             "weight; give one code of the same type for each row."
         )
     return found[0], found[1].astype(np.intp)
+
+
+def renamed_error(function: str, error: EstimationError) -> EstimationError:
+    """Return what another array function says, in the name of `function`."""
+    return EstimationError(f"{function}: {str(error).partition(': ')[2] or error}")
