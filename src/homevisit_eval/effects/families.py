@@ -22,6 +22,7 @@ __all__ = [
     "RowTerms",
     "check_outcomes",
     "is_bounded",
+    "is_canonical",
     "is_certain",
     "mean_terms",
     "row_terms",
@@ -101,6 +102,11 @@ class MeanTerms:
 def is_bounded(family: Family) -> bool:
     """Return whether means lie between 0 and 1."""
     return CURVES[family] != "log"
+
+
+def is_canonical(family: Family) -> bool:
+    """Return whether observed and expected information are the same."""
+    return family in ("logit", "fractional_logit", "poisson")
 
 
 def check_outcomes(y: Floats, family: Family) -> None:

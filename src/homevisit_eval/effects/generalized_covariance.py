@@ -16,9 +16,13 @@ from homevisit_eval.effects.covariance import (
     robust_covariance,
     small_sample_factor,
 )
-from homevisit_eval.effects.families import row_terms
+from homevisit_eval.effects.families import is_canonical, row_terms
 from homevisit_eval.effects.generalized_rows import WHERE, GeneralizedRows
-from homevisit_eval.effects.likelihood_maximum import Maximum, PredictorProblem, information_at
+from homevisit_eval.effects.likelihood_maximum import (
+    Maximum,
+    PredictorProblem,
+    expected_information,
+)
 from homevisit_eval.effects.orthonormal import make_orthonormal
 from homevisit_eval.effects.predictor_columns import Information, PredictorColumns, sums_by_code
 from homevisit_eval.effects.projected_design import ProjectedDesign
@@ -211,7 +215,11 @@ def fitted_rows(
         leverage = _leverage(rows, problem, found, covariance, K)
     return FittedRows(
         columns=columns,
-        information=information_at(problem, found.eta, information),
+        information=(
+            found.information
+            if information == "observed" or is_canonical(problem.family)
+            else expected_information(problem, found.eta)
+        ),
         beta=beta,
         effects=effects,
         eta=found.eta,

@@ -20,7 +20,7 @@ from homevisit_eval.effects.predictor_columns import (
     sums_by_code,
 )
 
-__all__ = ["MAX_ITERATIONS", "Maximum", "PredictorProblem", "information_at", "maximize"]
+__all__ = ["MAX_ITERATIONS", "Maximum", "PredictorProblem", "expected_information", "maximize"]
 
 Floats = NDArray[np.float64]
 
@@ -58,6 +58,8 @@ class Maximum:
         Linear predictor.
     score : array of shape (n,)
         Weight times the derivative of the likelihood by the linear predictor.
+    information
+        Observed.
     end
         ``"converged"``; ``"separated"``: the likelihood grows without end along the last step;
         ``"not converged"``.
@@ -71,6 +73,7 @@ class Maximum:
     effects: Floats
     eta: Floats
     score: Floats
+    information: Information
     end: str
     iterations: int
     last_step: tuple[Floats, Floats]
@@ -141,10 +144,10 @@ def maximize(problem: PredictorProblem, start: tuple[Floats, Floats] | None = No
     return _ended(here, "not converged", iteration, step, moved)
 
 
-def information_at(problem: PredictorProblem, eta: Floats, kind: str) -> Information:
-    """Return the information at a linear predictor (n,): ``"expected"`` or ``"observed"``."""
+def expected_information(problem: PredictorProblem, eta: Floats) -> Information:
+    """Return the expected information at a linear predictor (n,)."""
     terms = row_terms(eta, problem.y, problem.family, problem.dispersion)
-    weight = problem.weights * (terms.expected if kind == "expected" else terms.observed)
+    weight = problem.weights * terms.expected
     columns = problem.columns
     dense = np.zeros((columns.k, columns.k))
     for rows in columns.blocks():
@@ -156,7 +159,17 @@ def information_at(problem: PredictorProblem, eta: Floats, kind: str) -> Informa
 def _ended(
     here: _Point, end: str, iterations: int, step: tuple[Floats, Floats], moved: int
 ) -> Maximum:
-    return Maximum(here.gamma, here.effects, here.eta, here.score, end, iterations, step, moved)
+    return Maximum(
+        gamma=here.gamma,
+        effects=here.effects,
+        eta=here.eta,
+        score=here.score,
+        information=here.information,
+        end=end,
+        iterations=iterations,
+        last_step=step,
+        moved=moved,
+    )
 
 
 def _climb(
@@ -238,7 +251,7 @@ def _start(problem: PredictorProblem) -> tuple[Floats, Floats]:
     terms = row_terms(eta, problem.y, problem.family, problem.dispersion)
     target = problem.weights * (terms.expected * eta + terms.score)
     try:
-        return information_at(problem, eta, "expected").solve(
+        return expected_information(problem, eta).solve(
             target @ columns.Z, columns.by_level(target)
         )
     except np.linalg.LinAlgError:

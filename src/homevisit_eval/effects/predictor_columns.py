@@ -173,12 +173,9 @@ def predictor_columns(X: Floats, levels: Codes | None) -> PredictorColumns:
     if levels is None:
         found = independent_columns(X)
         shift, constant = found.shift[None, :], 0.0
-        centered = bool(found.shift.any())
-        if centered:
+        if found.shift.any():
             constant = float(X[0, 0])
-        Z = X[:, found.kept] - shift if centered else X[:, found.kept].astype(np.float64)
-        Z = np.ascontiguousarray(Z)
-        Z *= found.scale
+        Z = _scaled(X, found.kept, found.shift, found.scale)
         return PredictorColumns(
             Z, found.kept, found.dropped, found.scale, shift, constant, None
         )  # fmt: skip
@@ -189,6 +186,18 @@ def predictor_columns(X: Floats, levels: Codes | None) -> PredictorColumns:
     Z = np.ascontiguousarray(Z[:, kept])
     Z *= scale
     return PredictorColumns(Z, kept, dropped, scale, means[:, kept], 0.0, levels)
+
+
+def _scaled(X: Floats, kept: Codes, shift: Floats, scale: Floats) -> Floats:
+    """Return the columns kept, shifted and scaled, made in blocks that stay in the cache."""
+    Z = np.empty((len(X), len(kept)))
+    whole = len(kept) == X.shape[1]
+    for first in range(0, len(X), BLOCK_ROWS):
+        rows = slice(first, first + BLOCK_ROWS)
+        part = X[rows] if whole else X[rows][:, kept]
+        np.subtract(part, shift, out=Z[rows])
+        Z[rows] *= scale
+    return Z
 
 
 def _vary_within(X: Floats, Z: Floats) -> tuple[Codes, tuple[int, ...], Floats]:
