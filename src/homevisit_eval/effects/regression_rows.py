@@ -241,12 +241,18 @@ def one_row_a_match(
 def covariate_columns(matched: MatchedSample, rows: pd.DataFrame) -> Floats:
     """Return the covariates of some rows of the baseline, without an intercept, (n, k).
 
+    Where some are measured in some bands only, a 0/1 column for each band but the first follows.
+
     Raises
     ------
     EstimationError
         If a covariate is missing or incomplete.
     """
-    return _covariates(matched, rows)[0]
+    X, _, _, partial = _covariates(matched, rows)
+    if not partial:
+        return X
+    bands = _codes(rows, ["grade_band"])
+    return np.hstack([X, (bands[:, None] == np.arange(1, bands.max() + 1)).astype(np.float64)])
 
 
 def _covariates(
