@@ -18,10 +18,10 @@ from homevisit_eval.design import (
     StudyDesign,
 )
 from homevisit_eval.effects import Effect, estimate_effect
-from homevisit_eval.matching import Estimand, MatchedSample, Matches
+from homevisit_eval.matching import Estimand, MatchedSample, Matches, match_students
 from homevisit_eval.sample import AnalyticSample
 
-__all__ = ["EFFECTS", "OUTCOMES", "matched_example", "one_effect"]
+__all__ = ["EFFECTS", "OUTCOMES", "matched_example", "one_effect", "with_replacement"]
 
 OUTCOMES = (
     Outcome(
@@ -209,3 +209,73 @@ def with_weights(matched: MatchedSample, weights: np.ndarray) -> MatchedSample:
 def one_effect() -> Effect:
     """Return one estimated effect."""
     return estimate_effect(matched_example(), "attendance_rate")
+
+
+def with_replacement(
+    n: int = 400, *, target: str = "ATT", ratio: int = 2, schools: int = 12, seed: int = 1
+) -> MatchedSample:
+    """Return a sample matched with replacement; some outcomes of either group are missing."""
+    sample = matched_example(n, schools=schools, seed=seed).sample
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 8])))
+    rate = sample.outcomes["attendance_rate"].where(generator.random(n) > 0.1)
+    sample = replace(sample, outcomes=sample.outcomes.assign(attendance_rate=rate))
+    method = NearestNeighbor(
+        max_uses="unlimited", ratio=ratio, exact=("grade",), estimand=target, caliper="none"
+    )
+    return match_students(sample, method)
+
+
+def without_pretest(matched: MatchedSample) -> MatchedSample:
+    """Return a copy whose covariates are those that every grade has."""
+    usual = ("attendance_rate_prior", "female", "race_ethnicity")
+    covariates = dict.fromkeys(("with pretest", "without pretest"), usual)
+    return MatchedSample(replace(matched.sample, covariates=covariates), matched.matches)
+
+
+def reordered(matched: MatchedSample, seed: int = 1) -> MatchedSample:
+    """Return the same matched sample with its rows, and its pairs, in another order."""
+    sample, matches = matched.sample, matched.matches
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 9])))
+    order = generator.permutation(len(sample.baseline))
+    pairs = matches.pairs.iloc[generator.permutation(len(matches.pairs))]
+    return MatchedSample(
+        replace(sample, baseline=sample.baseline.iloc[order], outcomes=sample.outcomes.iloc[order]),
+        replace(
+            matches,
+            pairs=pairs.reset_index(drop=True),
+            weights=matches.weights.iloc[order],
+            matched_set=matches.matched_set.iloc[order],
+        ),
+    )
+
+
+def relabeled(matched: MatchedSample) -> MatchedSample:
+    """Return the same matched sample with other names of schools, and categories not in use."""
+    baseline = matched.sample.baseline
+    names = sorted(baseline["school_id"].unique())
+    schools = baseline["school_id"].map({name: f"Z{k:03d}" for k, name in enumerate(names[::-1])})
+    races = sorted(baseline["race_ethnicity"].unique())
+    return with_baseline(
+        matched,
+        school_id=pd.Categorical(schools, categories=["A", *sorted(set(schools)), "ZZ"]),
+        race_ethnicity=pd.Categorical(
+            baseline["race_ethnicity"], categories=["nobody", *races, "nobody either"]
+        ),
+    )
+
+
+def some_of(matched: MatchedSample, kept: np.ndarray) -> MatchedSample:
+    """Return a copy in which the others have no weight and are in no set; `kept` is (n,)."""
+    matches = matched.matches
+    rows = matches.weights.index[kept]
+    pairs = matches.pairs
+    inside = pairs["treated"].isin(rows) & pairs["comparison"].isin(rows)
+    return MatchedSample(
+        matched.sample,
+        replace(
+            matches,
+            weights=matches.weights.where(kept, 0.0),
+            matched_set=matches.matched_set.where(kept, -1),
+            pairs=pairs[inside].reset_index(drop=True),
+        ),
+    )
