@@ -1,7 +1,8 @@
 """A k-d tree for each stratum: where the nearest row is looked for in coordinates (arrays).
 
 The functions of this file call compiled functions of this file only. `plant` is the gateway; the
-trees are searched in `greedy`.
+trees are searched in `greedy`. Why lists of neighbors have trees of their own is said in
+`neighbors.forest`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,12 @@
 
 The compiled functions of this file call compiled functions of this file only; `plant` is their
 gateway.
+
+`nearest.forest` builds another tree, and the two stay apart. Here nodes are parted at the median
+by count, in the order in which leaves list members, and that order says which of equally near
+members a short list holds. There equal values stay together and nodes know their parents and the
+ties of their rows, because rows leave the tree and the lowest of equally near rows is asked for;
+parted by count, covariates of few values would make that search slow.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Near neighbors that may be matched, found in k-d trees: compiled (arrays).
 
-The compiled functions of this file call compiled functions of this file only. Their gateways
-are `nearest_neighbors` and `neighbors_within`.
+The compiled functions of this file call compiled functions of this file only. `nearest_neighbors`
+and `neighbors_within` are the gateways of one search, which keeps the nearest, or all in reach.
 """
 
 from __future__ import annotations
@@ -50,24 +50,11 @@ class Neighbors:
 
 def nearest_neighbors(forest: Forest, traits: Traits, rows: Integers, count: int) -> Neighbors:
     """Find the nearest allowed members for each row, `count` of them or as many as there are."""
-    m = min(count, len(forest.member))
-    place, distance, found = _nearest(
-        forest.place,
-        forest.code,
-        forest.start,
-        forest.stop,
-        forest.child,
-        forest.low,
-        forest.high,
-        forest.root[traits.stratum[rows]],
-        np.ascontiguousarray(traits.place[rows]),
-        np.ascontiguousarray(traits.code[rows]),
-        traits.widths,
-        max(m, 1),
-    )
-    start = np.concatenate([[0], np.cumsum(found)]).astype(np.int64)
-    listed = np.arange(place.shape[1]) < found[:, None]
-    return Neighbors(start, forest.member[place[listed]], distance[listed])
+    nowhere = np.empty(0)
+    most = max(min(count, len(forest.member)), 1)
+    size, place, distance = _found(forest, traits, rows, most, nowhere, nowhere, nowhere)
+    start = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    return Neighbors(start, forest.member[place], distance)
 
 
 def neighbors_within(
@@ -86,10 +73,28 @@ def neighbors_within(
     Returns
     -------
     Neighbors
-        By distance minus reach, ascending.
+        By distance minus reach, ascending; equal ones as they stand in the forest.
     """
     member_reach = np.ascontiguousarray(reach[forest.member], dtype=np.float64)
-    size, place, distance = _within(
+    farthest = _farthest_reach(forest.start, forest.stop, forest.child, member_reach)
+    near = np.ascontiguousarray(radius, dtype=np.float64)
+    size, place, distance = _found(forest, traits, rows, 0, near, member_reach, farthest)
+    start = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    row = np.repeat(np.arange(len(rows)), size)
+    order = np.lexsort((place, distance - member_reach[place], row))
+    return Neighbors(start, forest.member[place[order]], distance[order])
+
+
+def _found(  # noqa: PLR0917
+    forest: Forest,
+    traits: Traits,
+    rows: Integers,
+    count: int,
+    radius: FloatArray,
+    reach: FloatArray,
+    farthest: FloatArray,
+) -> tuple[Integers, Integers, FloatArray]:
+    return _search(
         forest.place,
         forest.code,
         forest.start,
@@ -97,17 +102,15 @@ def neighbors_within(
         forest.child,
         forest.low,
         forest.high,
-        forest.root[traits.stratum[rows]],
+        traits.widths,
         np.ascontiguousarray(traits.place[rows]),
         np.ascontiguousarray(traits.code[rows]),
-        traits.widths,
-        np.ascontiguousarray(radius, dtype=np.float64),
-        member_reach,
-        _farthest_reach(forest.start, forest.stop, forest.child, member_reach),
+        forest.root[traits.stratum[rows]],
+        count,
+        radius,
+        reach,
+        farthest,
     )
-    start = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
-    order = np.lexsort((distance - member_reach[place], np.repeat(np.arange(len(rows)), size)))
-    return Neighbors(start, forest.member[place[order]], distance[order])
 
 
 @compiled
@@ -169,70 +172,13 @@ def _sink(far: FloatArray, who: Integers, size: int, distance: float, member: in
 
 
 @compiled
-def _nearest(  # noqa: PLR0912, PLR0917
-    place: FloatArray,
-    code: Integers,
-    start: Integers,
-    stop: Integers,
-    child: Integers,
-    low: FloatArray,
-    high: FloatArray,
-    roots: Integers,
-    points: FloatArray,
-    codes: Integers,
-    widths: FloatArray,
-    count: int,
-) -> tuple[Integers, FloatArray, Integers]:
-    rows = len(points)
-    who = np.zeros((rows, count), dtype=np.int64)
-    far = np.zeros((rows, count))
-    found = np.zeros(rows, dtype=np.int64)
-    stack = np.empty(256, dtype=np.int64)
-    bound = np.empty(256)
-    for row in range(rows):
-        if roots[row] < 0:
-            continue
-        x, mine = points[row], codes[row]
-        size, top = 0, 1
-        stack[0] = roots[row]
-        bound[0] = _box_distance(x, low, high, roots[row], widths)
-        while top > 0:
-            top -= 1
-            node = stack[top]
-            if bound[top] == np.inf or (size == count and bound[top] >= far[row, 0]):
-                continue
-            if child[node] >= 0:
-                one, two = child[node], child[node] + 1
-                first = _box_distance(x, low, high, one, widths)
-                second = _box_distance(x, low, high, two, widths)
-                if first > second:
-                    one, two, first, second = two, one, second, first
-                stack[top], bound[top] = two, second
-                stack[top + 1], bound[top + 1] = one, first
-                top += 2
-                continue
-            for at in range(start[node], stop[node]):
-                distance = _pair_distance(x, mine, place, code, at, widths)
-                if distance == np.inf:
-                    continue
-                if size < count:
-                    above = size
-                    while above > 0 and far[row, (above - 1) // 2] < distance:
-                        far[row, above] = far[row, (above - 1) // 2]
-                        who[row, above] = who[row, (above - 1) // 2]
-                        above = (above - 1) // 2
-                    far[row, above], who[row, above] = distance, at
-                    size += 1
-                elif distance < far[row, 0]:
-                    _sink(far[row], who[row], size, distance, at)
-        found[row] = size
-        for last in range(size - 1, 0, -1):
-            distance, member = far[row, last], who[row, last]
-            far[row, last], who[row, last] = far[row, 0], who[row, 0]
-            _sink(far[row], who[row], last, distance, member)
-        for at in range(size):
-            far[row, at] = np.sqrt(far[row, at])
-    return who, far, found
+def _rise(far: FloatArray, who: Integers, size: int, distance: float, member: int) -> None:
+    """Put an element at the end of a heap whose top is the farthest, and let it rise."""
+    at = size
+    while at > 0 and far[(at - 1) // 2] < distance:
+        far[at], who[at] = far[(at - 1) // 2], who[(at - 1) // 2]
+        at = (at - 1) // 2
+    far[at], who[at] = distance, member
 
 
 @compiled
@@ -251,7 +197,18 @@ def _farthest_reach(
 
 
 @compiled
-def _within(  # noqa: PLR0917
+def _sort(far: FloatArray, who: Integers, size: int) -> None:
+    """Put a heap into ascending order, and turn its squared distances into distances."""
+    for last in range(size - 1, 0, -1):
+        distance, member = far[last], who[last]
+        far[last], who[last] = far[0], who[0]
+        _sink(far, who, last, distance, member)
+    for at in range(size):
+        far[at] = np.sqrt(far[at])
+
+
+@compiled
+def _search(  # noqa: PLR0912, PLR0917
     place: FloatArray,
     code: Integers,
     start: Integers,
@@ -259,44 +216,69 @@ def _within(  # noqa: PLR0917
     child: Integers,
     low: FloatArray,
     high: FloatArray,
-    roots: Integers,
+    widths: FloatArray,
     points: FloatArray,
     codes: Integers,
-    widths: FloatArray,
+    roots: Integers,
+    count: int,
     radius: FloatArray,
     reach: FloatArray,
     farthest: FloatArray,
 ) -> tuple[Integers, Integers, FloatArray]:
+    """Keep the `count` nearest members of each point, or all in reach of it if `count` is 0.
+
+    The nearer child comes first. Squared distances are compared while the nearest are kept.
+    Returns the number of members of each point, and members and distances one after the other.
+    """
     rows = len(points)
     size = np.zeros(rows, dtype=np.int64)
-    who = np.empty(4 * rows + 64, dtype=np.int64)
-    far = np.empty(4 * rows + 64)
-    listed = 0
-    stack = np.empty(256, dtype=np.int64)
+    room = count * rows if count > 0 else 4 * rows + 64
+    who, far = np.empty(room, dtype=np.int64), np.empty(room)
+    stack, bound = np.empty(256, dtype=np.int64), np.empty(256)
+    begin = 0
     for row in range(rows):
         if roots[row] < 0:
             continue
         x, mine = points[row], codes[row]
-        before = listed
-        top = 1
-        stack[0] = roots[row]
+        near, whom = far[begin : begin + count], who[begin : begin + count]
+        held, top = 0, 1
+        stack[0], bound[0] = roots[row], _box_distance(x, low, high, roots[row], widths)
         while top > 0:
             top -= 1
             node = stack[top]
-            distance = np.sqrt(_box_distance(x, low, high, node, widths))
-            if distance >= radius[row] + farthest[node]:
+            if bound[top] == np.inf or (count > 0 and held == count and bound[top] >= near[0]):
+                continue
+            if count == 0 and np.sqrt(bound[top]) >= radius[row] + farthest[node]:
                 continue
             if child[node] >= 0:
-                stack[top], stack[top + 1] = child[node] + 1, child[node]
+                one, two = child[node], child[node] + 1
+                first = _box_distance(x, low, high, one, widths)
+                second = _box_distance(x, low, high, two, widths)
+                if first > second:
+                    one, two, first, second = two, one, second, first
+                stack[top], bound[top] = two, second
+                stack[top + 1], bound[top + 1] = one, first
                 top += 2
                 continue
             for at in range(start[node], stop[node]):
-                distance = np.sqrt(_pair_distance(x, mine, place, code, at, widths))
-                if distance < radius[row] + reach[at]:
-                    if listed == len(who):
-                        who = np.concatenate((who, np.empty_like(who)))
-                        far = np.concatenate((far, np.empty_like(far)))
-                    who[listed], far[listed] = at, distance
-                    listed += 1
-        size[row] = listed - before
-    return size, who[:listed].copy(), far[:listed].copy()
+                distance = _pair_distance(x, mine, place, code, at, widths)
+                if distance == np.inf:
+                    continue
+                if count == 0:
+                    distance = np.sqrt(distance)
+                    if distance < radius[row] + reach[at]:
+                        if begin + held == len(who):
+                            who = np.concatenate((who, np.empty_like(who)))
+                            far = np.concatenate((far, np.empty_like(far)))
+                        who[begin + held], far[begin + held] = at, distance
+                        held += 1
+                elif held < count:
+                    _rise(near, whom, held, distance, at)
+                    held += 1
+                elif distance < near[0]:
+                    _sink(near, whom, held, distance, at)
+        if count > 0:
+            _sort(near, whom, held)
+        size[row] = held
+        begin += held
+    return size, who[:begin].copy(), far[:begin].copy()
