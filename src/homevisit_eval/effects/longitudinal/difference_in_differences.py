@@ -22,8 +22,12 @@ from homevisit_eval.effects.longitudinal.panel_rows import (
     first_treated_periods,
     renamed_error,
 )
-from homevisit_eval.effects.longitudinal.two_way_weights import weights_of_cells
-from homevisit_eval.effects.prepared_design import PreparedDesign, prepare_design
+from homevisit_eval.effects.longitudinal.two_way_weights import (
+    TREATED,
+    treatment_design,
+    weights_of_cells,
+)
+from homevisit_eval.effects.prepared_design import PreparedDesign
 from homevisit_eval.errors import EstimationError
 
 __all__ = ["DifferenceInDifferences", "difference_in_differences"]
@@ -31,7 +35,6 @@ __all__ = ["DifferenceInDifferences", "difference_in_differences"]
 Floats = NDArray[np.float64]
 
 FUNCTION = "difference_in_differences"
-TREATED = "treated"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -165,17 +168,9 @@ def difference_in_differences(
         starts = first_treated_periods(rows.unit, rows.periods[rows.period], now)
     except EstimationError as error:
         raise renamed_error(FUNCTION, error) from None
-    names = [TREATED, *(f"x{j}" for j in range(covariates.shape[1]))]
     homes = rows.unit if clusters is None else rows.only(FUNCTION, clusters, "clusters")
+    prepared = treatment_design(FUNCTION, rows, now, covariates, homes)
     try:
-        prepared = prepare_design(
-            np.column_stack([now, covariates]),
-            weights=rows.weights,
-            absorb=[rows.unit, rows.period],
-            clusters=homes,
-            names=names,
-        )
-        _check_identified(prepared, now)
         fit = fit_outcome(
             prepared,
             outcome,
@@ -205,15 +200,6 @@ def difference_in_differences(
         negative_weight=negative,
         notes=(*notes, *fit.notes),
     )
-
-
-def _check_identified(prepared: PreparedDesign, now: Floats) -> None:
-    if TREATED in prepared.dropped:
-        raise EstimationError(
-            f"{FUNCTION}: treatment is determined by unit and period ({int(now.sum())} of "
-            f"{len(now)} rows are treated), so no effect is identified. Give units whose "
-            "treatment starts within the periods, and others that are not yet or never treated."
-        )
 
 
 def _starts(

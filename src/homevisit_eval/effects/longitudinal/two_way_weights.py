@@ -17,12 +17,14 @@ from homevisit_eval.effects.longitudinal.panel_rows import (
 from homevisit_eval.effects.prepared_design import PreparedDesign, prepare_design
 from homevisit_eval.errors import EstimationError
 
-__all__ = ["TwoWayWeights", "two_way_weights", "weights_of_cells"]
+__all__ = ["TREATED", "TwoWayWeights", "treatment_design", "two_way_weights", "weights_of_cells"]
 
 Floats = NDArray[np.float64]
 
 FUNCTION = "two_way_weights"
+TREATED = "treated"
 ROUNDING = 1e-12
+NOTHING_VARIES = "no column of X varies"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -95,12 +97,7 @@ def two_way_weights(
     outcome = finite_column(FUNCTION, rows, y, "y")
     starts = start_periods(FUNCTION, rows, first_treated)[rows.unit]
     now = (rows.periods[rows.period] >= starts).astype(np.float64)
-    try:
-        prepared = prepare_design(
-            now[:, None], weights=rows.weights, absorb=[rows.unit, rows.period]
-        )
-    except EstimationError as error:
-        raise renamed_error(FUNCTION, error) from None
+    prepared = treatment_design(FUNCTION, rows, now, np.empty((len(now), 0)), rows.unit)
     groups, periods, shares = weights_of_cells(rows, now, starts, prepared)
     return TwoWayWeights(
         estimate=float(_multipliers(prepared) @ outcome),
@@ -110,6 +107,49 @@ def two_way_weights(
         negative=int((shares < -ROUNDING).sum()),
         negative_total=float(shares[shares < -ROUNDING].sum()),
     )
+
+
+def treatment_design(
+    function: str,
+    rows: PanelRows,
+    treated: Floats,
+    covariates: Floats,
+    clusters: NDArray[np.generic],
+) -> PreparedDesign:
+    """Return the design of treatment, then covariates, beside unit and period effects.
+
+    Parameters
+    ----------
+    function
+        For messages.
+    rows
+    treated, clusters : arrays of shape (n,)
+    covariates : array of shape (n, k)
+
+    Raises
+    ------
+    EstimationError
+        If it cannot be estimated, as where unit and period determine treatment.
+    """
+    try:
+        prepared = prepare_design(
+            np.column_stack([treated, covariates]),
+            weights=rows.weights,
+            absorb=[rows.unit, rows.period],
+            clusters=clusters,
+            names=[TREATED, *(f"x{j}" for j in range(covariates.shape[1]))],
+        )
+    except EstimationError as error:
+        if NOTHING_VARIES not in str(error):
+            raise renamed_error(function, error) from None
+        prepared = None
+    if prepared is None or TREATED in prepared.dropped:
+        raise EstimationError(
+            f"{function}: treatment is determined by unit and period ({int(treated.sum())} of "
+            f"{len(treated)} rows are treated), so no effect is identified. Give units whose "
+            "treatment starts within the periods, and others that are not yet or never treated."
+        )
+    return prepared
 
 
 def weights_of_cells(
