@@ -10,10 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.full import bounded_cover, full_sets
-from homevisit_eval.matching.units import Limit, Units
+from homevisit_eval.matching.full.feasibility import least_left_out
+from homevisit_eval.matching.units import Limit, Traits, Units
 from matching_problems import constraints, distances, problem, rows
 
 REFERENCE = Path(__file__).parent / "reference" / "matchit"
@@ -179,3 +182,34 @@ def test_the_total_is_at_most_that_of_optmatch():
     in_the_plane = Units(treated, units.stratum, coordinates=score[:, None])
     again = full_sets(in_the_plane, min_ratio=0.0, max_ratio=np.inf)
     assert again.total_distance == pytest.approx(total)
+
+
+@pytest.mark.parametrize(("least", "most"), [(1, 1), (1, 3), (2, 1)])
+def test_units_without_a_place_are_counted_as_by_a_largest_matching(least, most):
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([7, least, most])))
+    short = 0
+    for _ in range(200):
+        n = int(rng.integers(4, 30))
+        score, focal = rng.integers(0, 12, n).astype(float), rng.random(n) < 0.4
+        width, stratum = float(rng.integers(0, 4)), rng.integers(0, 2, n)
+        units = Units(focal, stratum, score, limits=(Limit(score, width),))
+        seekers, members = np.flatnonzero(~focal), np.flatnonzero(focal)
+        near = np.abs(score[seekers][:, None] - score[members]) <= width
+        near &= stratum[seekers][:, None] == stratum[members]
+        copies = np.repeat(np.repeat(near, least, axis=0), most, axis=1)
+        placed = maximum_bipartite_matching(csr_array(copies), perm_type="column") >= 0
+        lacking = copies.shape[0] - int(placed.sum())
+        found = least_left_out(Traits.of(units), seekers, members, least=least, most=most)
+        assert found == -(-lacking // least)
+        short += lacking > 0
+    assert short > 20
+
+
+def test_bounds_that_a_caliper_cannot_meet_are_refused_before_a_program_is_solved():
+    rng = np.random.Generator(np.random.PCG64(11))
+    score, focal = rng.normal(size=20_000), rng.random(20_000) < 0.1
+    units = Units(focal, np.zeros(20_000, dtype=np.int64), score, limits=(Limit(score, 0.2),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounded_cover, "linprog", None)
+        with pytest.raises(MatchingError, match=r"max_ratio = 5 leaves no place .* for \d+ comp"):
+            full_sets(units, min_ratio=0.5, max_ratio=5.0)

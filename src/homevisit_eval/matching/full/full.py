@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.matching.full.bounded_cover import Bounds, bounded_cover
 from homevisit_eval.matching.full.edge_cover import cheapest_cover, nearest_allowed, to_stars
+from homevisit_eval.matching.full.feasibility import least_left_out
 from homevisit_eval.matching.optimal import Uses, line_pairs
 from homevisit_eval.matching.units import Traits, Units
 
@@ -174,6 +175,12 @@ def _in_the_graph(  # noqa: PLR0917
     partner_of_one, _ = nearest_allowed(traits, one, other)
     partner_of_other, _ = nearest_allowed(traits, other, one)
     one, other = one[partner_of_one >= 0], other[partner_of_other >= 0]
+    least, most = bounds.treated_least, bounds.others_most  # before a linear program is solved
+    count = least_left_out(traits, one, other, least=least, most=most)
+    _complain("treated", count, "min_ratio", min_ratio)
+    least, most = bounds.others_least, bounds.treated_most
+    count = least_left_out(traits, other, one, least=least, most=most)
+    _complain("comparison", count, "max_ratio", max_ratio)
     found, missing = [np.zeros((2, 0), dtype=np.int64)], np.zeros(2)
     one_cell, other_cell = traits.stratum[one], traits.stratum[other]
     for cell in np.unique(one_cell):
