@@ -301,6 +301,7 @@ def evaluation(**changes: Any) -> Any:
         balance={one.outcome.name: balance(outcome=one.outcome) for one in found},
         effects=tuple(found),
         sensitivity=tuple(varied),
+        standard_errors=(),
         skipped=("No other district was delivered.",),
     )
     values = {

@@ -305,6 +305,9 @@ def test_the_design_of_the_replicated_study() -> None:
         "min_days_90",
         "cluster_matched_set",
         "cr1",
+        "two_way",
+        "logit",
+        "doubly_robust",
         "no_matching",
     ]
     assert [covariate.name for covariate in design.covariates if covariate.squared] == [

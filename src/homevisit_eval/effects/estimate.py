@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from homevisit_eval.design import (
     CardinalityMatching,
+    DoublyRobust,
     FixedEffects,
     MissingIndicator,
     Outcome,
@@ -35,7 +36,7 @@ from homevisit_eval.effects.model_fit import ModelFit
 from homevisit_eval.effects.regression_rows import RegressionRows, regression_rows
 from homevisit_eval.effects.whose import EFFECT_ON, GROUPS, Target
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.matching.matched_sample import Estimand, MatchedSample
+from homevisit_eval.matching.matched_sample import NO_MATCHING, Estimand, MatchedSample
 from homevisit_eval.sample.missing import NOT_ACCEPTED
 
 __all__ = [
@@ -168,7 +169,7 @@ def _effect(
         question_label=question.label,
         role=question.role,
         sensitivity="",
-        estimand=observed_estimand(matched, counts),
+        estimand=_of_two_models(observed_estimand(matched, counts), model),
         method=matched.matches.method,
         model=model,
         estimate=estimate,
@@ -235,6 +236,14 @@ def observed_estimand(matched: MatchedSample, observed: Sequence[int]) -> Estima
     between = "" if estimand.by_matching else ","
     words = f"{estimand.restriction}{between} with the outcome observed".strip()
     return replace(estimand, restriction=words)
+
+
+def _of_two_models(estimand: Estimand, model: OutcomeModel) -> Estimand:
+    """Return the estimand: two models together need neither matching nor constant effects."""
+    if isinstance(model, DoublyRobust) and not estimand.by_matching:
+        words = estimand.restriction.removeprefix(NO_MATCHING).removeprefix(", ")
+        return replace(estimand, restriction=words)
+    return estimand
 
 
 def _interacted(rows: RegressionRows, model: OutcomeModel, target: Target) -> tuple[float, float]:

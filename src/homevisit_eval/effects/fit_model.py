@@ -18,6 +18,7 @@ from homevisit_eval.design import (
 from homevisit_eval.effects.model_fit import ModelFit, fit_linear, fit_two_ways
 from homevisit_eval.effects.other_models import (
     fit_doubly_robust,
+    fit_margins,
     fit_matched_difference,
     fit_random_intercept,
 )
@@ -46,7 +47,6 @@ def fit_model(
     EstimationError
         If the model cannot be fitted, or does not suit the outcome or the estimand.
     """
-    target = matched.matches.estimand.target
     match model:
         case FixedEffects() | DifferenceInMeans():
             if "+" in model.cluster:
@@ -54,9 +54,7 @@ def fit_model(
                 return fit_two_ways(matched, rows, outcome.name, covariance)
             return fit_linear(rows, outcome.name, model.covariance)
         case LogisticMargins() | CountMargins():
-            from homevisit_eval.effects.margin_models import fit_margins
-
-            return fit_margins(rows, outcome, model, target)
+            return fit_margins(matched, rows, outcome, model)
         case DoublyRobust():
             return fit_doubly_robust(matched, rows, outcome, model)
         case RandomIntercept():

@@ -4,34 +4,54 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from types import MappingProxyType
+from typing import assert_never, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from homevisit_eval.design import AbadieImbens, DoublyRobust, Outcome, RandomIntercept
+from homevisit_eval.design import (
+    AbadieImbens,
+    CountMargins,
+    DoublyRobust,
+    LogisticMargins,
+    Outcome,
+    RandomIntercept,
+)
 from homevisit_eval.design.questions import Scale
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.effects.average_effect import AverageEffect
 from homevisit_eval.effects.cross_fitted_effect import cross_fitted_effect
 from homevisit_eval.effects.doubly_robust import doubly_robust_effect
+from homevisit_eval.effects.families import Family
+from homevisit_eval.effects.generalized_linear import fit_generalized_linear
+from homevisit_eval.effects.margins import average_effect
 from homevisit_eval.effects.matched_effect import matched_effect
 from homevisit_eval.effects.mixed import fit_random_intercept as fit_mixed
 from homevisit_eval.effects.model_fit import ModelFit, said_of
 from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, covariate_columns
+from homevisit_eval.effects.whose import GROUPS
 from homevisit_eval.effects.working_models import OutcomeModel as WorkingModel
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.band.support import find_support
+from homevisit_eval.matching.frame import factor_levels, is_factor
 from homevisit_eval.matching.matched_sample import MatchedSample
 
-__all__ = ["fit_doubly_robust", "fit_matched_difference", "fit_random_intercept"]
+__all__ = [
+    "fit_doubly_robust",
+    "fit_margins",
+    "fit_matched_difference",
+    "fit_random_intercept",
+]
 
 Floats = NDArray[np.float64]
 
 COUNTED_ROWS = re.compile(r"\b(\d+) (?:of \d+ )?((?:treated |comparison )?)rows\b")
 
+CODES = {"visited": 1, "comparison": 0}
 BY_SCALE: dict[Scale, WorkingModel] = {
     "binary": "logit",
     "fraction": "logit",
@@ -96,14 +116,11 @@ def fit_doubly_robust(
     fit = _of_average(effect, parameters=3 * rank, covariance="influence functions")
     influence = np.zeros(everybody)
     influence[with_both] = fit.influence
-    notes = fit.notes
-    if set_aside := everybody - len(rows.y):
-        notes = (
-            f"{shown_count(set_aside)} student-years are set aside: nobody of the other group "
-            "shares a value of theirs, so they have no propensity score.",
-            *notes,
-        )
-    return replace(fit, influence=influence, notes=notes)
+    aside = _set_aside(
+        everybody - len(rows.y),
+        "nobody of the other group shares a value of theirs, so they have no propensity score",
+    )
+    return replace(fit, influence=influence, notes=(*aside, *fit.notes))
 
 
 def _with_counterparts(matched: MatchedSample, rows: RegressionRows) -> NDArray[np.bool_]:
@@ -113,6 +130,146 @@ def _with_counterparts(matched: MatchedSample, rows: RegressionRows) -> NDArray[
     cells = {f"cell {k}": codes.astype(str) for k, codes in enumerate(rows.absorb)}
     frame = frame[names].assign(**cells)
     return find_support(frame, [*names, *cells], rows.visited).inside
+
+
+def fit_margins(
+    matched: MatchedSample,
+    rows: RegressionRows,
+    outcome: Outcome,
+    model: LogisticMargins | CountMargins,
+) -> ModelFit:
+    """Estimate the effect as a difference of predicted means, by g-computation.
+
+    Student-years with a level of a covariate that predicts the outcome with certainty are set
+    aside, and a note counts them; a cell of which that is true has no effect, and stays in the
+    average.
+
+    Raises
+    ------
+    EstimationError
+        If the scale of the outcome does not suit the model, or it cannot be fitted.
+    """
+    family = _family(outcome, model)
+    target = matched.matches.estimand.target
+    highest = 1.0 if isinstance(model, LogisticMargins) else math.inf
+    certain = _certain(rows.y, list(_levels(matched, rows)), highest)
+    everybody, rows = len(rows.y), rows.only(~certain)
+    cells = []
+    if rows.absorb:
+        both = np.column_stack(rows.absorb)
+        cells = [np.unique(both, axis=0, return_inverse=True)[1].ravel()]
+    names = [*rows.names, TREATMENT]
+    designs = [
+        np.column_stack([rows.X, visited])
+        for visited in (rows.visited, np.ones(len(rows.y)), np.zeros(len(rows.y)))
+    ]
+    about = np.isin(rows.visited, [CODES[group] for group in GROUPS[target]])
+    try:
+        fit = fit_generalized_linear(
+            rows.y,
+            designs[0],
+            family=family,
+            weights=rows.weights,
+            absorb=cells,
+            clusters=rows.clusters,
+            covariance=model.covariance,
+            df="G - 1",
+            names=names,
+        )
+        effect = average_effect(
+            fit,
+            designs[1],
+            designs[2],
+            over=rows.weights * about,
+            perfectly_predicted="no effect",
+        )
+    except EstimationError as error:
+        raise EstimationError(said_of(outcome.name, error)) from None
+    if TREATMENT not in fit.names:
+        raise EstimationError(
+            f"{outcome.name}: covariates and cells determine who was visited, so no effect is "
+            "identified. Absorb fewer columns, or leave out the covariate that decides who is "
+            "visited."
+        )
+    values = {
+        name: (float(value), float(error))
+        for name, value, error in zip(fit.names, fit.coefficients, fit.std_errors, strict=True)
+    }
+    influence = np.zeros(everybody)
+    influence[~certain] = effect.influence
+    return ModelFit(
+        estimate=effect.estimate,
+        std_error=effect.std_error,
+        df=effect.df,
+        df_convention=fit.df_convention,
+        covariance=f"{model.covariance}, delta method",
+        clusters=fit.G,
+        parameters=fit.K,
+        coefficients=MappingProxyType({TREATMENT: values.pop(TREATMENT), **values}),
+        influence=influence,
+        notes=(
+            f"Average marginal effect of a {family.replace('_', ' ')} regression; its coefficients "
+            "are on the scale of the link.",
+            *_set_aside(everybody - len(rows.y), "a level of theirs predicts the outcome with "
+                        "certainty"),
+            *dict.fromkeys((*fit.notes, *effect.notes)),
+        ),
+    )  # fmt: skip
+
+
+def _family(outcome: Outcome, model: LogisticMargins | CountMargins) -> Family:
+    """Return the family for an outcome of this scale."""
+    match model:
+        case LogisticMargins():
+            suited = {"binary": model.link, "fraction": f"fractional_{model.link}"}
+            other = "count_margins for a count, or fixed_effects"
+        case CountMargins():
+            suited = {"count": model.family}
+            other = "logistic_margins for an outcome from 0 to 1, or fixed_effects"
+        case _:
+            assert_never(model)
+    if outcome.scale not in suited:
+        raise EstimationError(
+            f"{outcome.name}: model {model.model!r} is for outcomes of scale "
+            f"{' or '.join(map(repr, suited))}; this one is {outcome.scale!r}. Choose {other}."
+        )
+    return cast(Family, suited[outcome.scale])
+
+
+def _levels(matched: MatchedSample, rows: RegressionRows) -> Iterator[NDArray[np.bool_]]:
+    """Yield the members of each level of each categorical or two-valued covariate, (n,)."""
+    frame = matched.sample.baseline.iloc[rows.places]
+    for name in (one.name for one in matched.sample.adjusted_for if one.name in frame.columns):
+        column = frame[name]
+        if is_factor(column):
+            codes, levels = factor_levels(column)
+            yield from (codes == code for code in range(len(levels)))
+        elif (values := column.dropna().unique()).size == 2:
+            yield from ((column == value).to_numpy() for value in values)
+
+
+def _certain(y: Floats, levels: list[NDArray[np.bool_]], highest: float) -> NDArray[np.bool_]:
+    """Return rows with a level at which all outcomes are 0, or all are the highest, (n,)."""
+    aside = np.zeros(len(y), dtype=bool)
+    found = True
+    while found:
+        found = False
+        for level in levels:
+            here = level & ~aside
+            if not here.any() or (here == ~aside).all():
+                continue
+            low, high = y[here].min(), y[here].max()
+            if low == high and (low in (0.0, highest)):
+                aside |= here
+                found = True
+    return aside
+
+
+def _set_aside(count: int, why: str) -> tuple[str, ...]:
+    """Return a sentence on rows that took no part; none if there are none."""
+    if not count:
+        return ()
+    return (f"{shown_count(count)} student-years are set aside: {why}.",)
 
 
 def _of_average(effect: AverageEffect, *, parameters: int, covariance: str) -> ModelFit:
