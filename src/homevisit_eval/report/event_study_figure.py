@@ -1,90 +1,78 @@
-"""Figure of an event study: effects before and after the first visit, with intervals."""
+"""Figure: effects by time since first treatment, with intervals and the test before treatment."""
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import ArrayLike, NDArray
 
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.drawing import (
     BLUE,
     GRAY,
+    INK,
+    LIGHT,
     MUTED,
     ORANGE,
-    WIDTH,
     figure_style,
     finish,
+    new_axes,
 )
 from homevisit_eval.table import SYNTHETIC
 
-__all__ = ["EventSeries", "event_study", "event_study_alt_text"]
+__all__ = ["event_study", "event_study_alt_text"]
 
-LOOKS = (("o", BLUE), ("D", ORANGE), ("^", GRAY))
-HEIGHT = 3.1
-LINE_HEIGHT = 0.17
-SPREAD = 0.24
-TEXT_WIDTH = 46
+Floats = NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
-class EventSeries:
-    """The estimates of one method, in the units that are drawn.
-
-    Attributes
-    ----------
-    label
-        For the legend, as ``"Group-time effects"``.
-    event_times : tuple of m whole numbers
-        Periods since the first visit, increasing; negative before it.
-    estimates, low, high : tuples of m numbers
-        Effects with their intervals; NaN for an effect that may not be shown.
-    band_low, band_high : tuples of m numbers, or empty
-        Intervals that hold for all effects together.
-    """
-
-    label: str
-    event_times: tuple[int, ...]
-    estimates: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    band_low: tuple[float, ...] = ()
-    band_high: tuple[float, ...] = ()
+HEIGHT = 3.6
+SENTENCE_WIDTH = 58
+BAND_HALF_WIDTH = 0.28
 
 
 def event_study(
-    series: Sequence[EventSeries],
+    event_times: ArrayLike,
+    estimates: ArrayLike,
+    intervals: ArrayLike,
     *,
+    pretrend: str,
     unit: str,
-    references: Sequence[int] = (),
-    time_label: str = "School years since the first visit",
-    pretrend: str = "",
+    bands: ArrayLike | None = None,
+    time_label: str = "Years since first visited",
+    confidence_level: float = 0.95,
     synthetic: bool,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw effects by periods since the first visit, one mark and interval for each.
+    """Draw effects by time since first treatment, with intervals, zero, and the start.
 
     Parameters
     ----------
-    series
-        One to three methods, side by side.
-    unit
-        Of the effects, as ``"percentage points"``.
-    references
-        Event times that were set to 0; drawn as empty marks without an interval.
-    time_label
-        What the horizontal axis counts.
+    event_times : array of shape (m,)
+        Periods since first treatment, increasing. Leave out those with too few students to be
+        shown.
+    estimates : array of shape (m,)
+        In units of the outcome.
+    intervals : array of shape (m, 2)
+        Lower and upper bounds; equal to the estimate at a reference, which is drawn as such.
     pretrend
-        The result of the test of pretrends in words, written under the figure.
+        What the test of effects before treatment says, one sentence, written under the figure.
+    unit
+        Of the outcome, for the axis.
+    bands : array of shape (m, 2), optional
+        Simultaneous bands, drawn wide and light behind the intervals.
+    time_label
+        Of the horizontal axis.
+    confidence_level
+        Of the intervals and bands.
     synthetic
-        Whether the data are, which the figure then says.
+        Whether the figure is marked as made from synthetic data.
     ax
-        Axes to draw into.
+        Axes to draw into; legend and `pretrend` are then left to the caller.
 
     Returns
     -------
@@ -94,121 +82,136 @@ def event_study(
     Raises
     ------
     EstimationError
-        If there is no series or more than three, lengths differ, or nothing can be shown.
+        If shapes do not fit, or numbers are missing or infinite.
     """
-    _check(series)
-    lines = textwrap.wrap(pretrend, TEXT_WIDTH)
+    times, values, bounds = _checked(event_times, estimates, intervals)
+    wide = None if bands is None else _checked(event_times, estimates, bands)[2]
     with figure_style():
+        axes = new_axes(HEIGHT) if ax is None else ax
+        _draw(axes, times, values, bounds, wide)
+        axes.set_xlabel(time_label)
+        axes.set_ylabel(f"Difference, {unit}")
+        figure = axes.get_figure(root=True)
+        assert figure is not None
         if ax is not None:
-            _draw(ax, series, references)
-            _name_axes(ax, unit, time_label, lines)
             if synthetic:
-                ax.set_title(SYNTHETIC, loc="right", fontsize=8.5, fontweight="bold", color=ORANGE)
-            figure = ax.get_figure(root=True)
-            assert figure is not None
+                ax.set_title(SYNTHETIC, loc="right", color=ORANGE, fontsize=8.5, fontweight="bold")
             return figure
-        figure = Figure(
-            figsize=(WIDTH, HEIGHT + LINE_HEIGHT * (len(lines) + len(series))),
-            layout="constrained",
+        figure.legend(
+            handles=_legend(bounds, wide, confidence_level),
+            loc="outside lower left",
+            frameon=False,
+            fontsize=8.5,
+            ncols=1,
+            title=textwrap.fill(pretrend, SENTENCE_WIDTH),
+            title_fontsize=8.5,
+            alignment="left",
         )
-        own = figure.subplots()
-        _draw(own, series, references)
-        _name_axes(own, unit, time_label, lines)
-        if len(series) > 1:
-            figure.legend(loc="outside lower left", frameon=False, fontsize=8.5, ncols=1)
         finish(figure, synthetic)
         return figure
 
 
-def event_study_alt_text(series: Sequence[EventSeries], *, unit: str, pretrend: str = "") -> str:
-    """Return what the figure shows, in words.
+def event_study_alt_text(
+    event_times: ArrayLike,
+    estimates: ArrayLike,
+    intervals: ArrayLike,
+    *,
+    pretrend: str,
+    unit: str,
+    time_label: str = "Years since first visited",
+    confidence_level: float = 0.95,
+) -> str:
+    """Return what the figure shows, in words; arguments as in `event_study`.
 
     Raises
     ------
     EstimationError
         As `event_study`.
     """
-    _check(series)
-    parts = []
-    for one in series:
-        told = [
-            f"{_number(time)}: {_number(estimate)} [{_number(low)}, {_number(high)}]"
-            for time, estimate, low, high in zip(
-                one.event_times, one.estimates, one.low, one.high, strict=True
-            )
-            if math.isfinite(estimate)
-        ]
-        parts.append(f"{one.label}: {'; '.join(told)}.")
-    end = f" {pretrend.rstrip('.')}." if pretrend else ""
+    times, values, bounds = _checked(event_times, estimates, intervals)
+    parts = [
+        f"{_number(time)}: reference"
+        if low == high
+        else f"{_number(time)}: {_digits(value)} [{_digits(low)}, {_digits(high)}]"
+        for time, value, (low, high) in zip(times, values, bounds, strict=True)
+    ]
     return (
-        f"Effects in {unit} with confidence intervals, by periods since the first visit. "
-        f"{' '.join(parts)}{end}"
+        f"Differences in {unit} by {time_label[:1].lower()}{time_label[1:]}, with "
+        f"{100 * confidence_level:g} % intervals. {'; '.join(parts)}. {pretrend}"
     )
 
 
-def _check(series: Sequence[EventSeries]) -> None:
-    if not 1 <= len(series) <= len(LOOKS):
+def _checked(
+    event_times: ArrayLike, estimates: ArrayLike, intervals: ArrayLike
+) -> tuple[Floats, Floats, Floats]:
+    times, values, bounds = (
+        np.asarray(given, dtype=np.float64) for given in (event_times, estimates, intervals)
+    )
+    m = len(times) if times.ndim == 1 else 0
+    if not m or values.shape != (m,) or bounds.shape != (m, 2):
         raise EstimationError(
-            f"event study figure: {len(series)} series were given; give one to {len(LOOKS)}."
+            f"event study figure: event_times has shape {times.shape}, estimates {values.shape} "
+            f"and intervals {bounds.shape}; give (m,), (m,) and (m, 2)."
         )
-    for one in series:
-        m = len(one.event_times)
-        sizes = {len(one.estimates), len(one.low), len(one.high)}
-        bands = (len(one.band_low), len(one.band_high))
-        if sizes != {m} or bands not in ((0, 0), (m, m)):
-            raise EstimationError(
-                f"event study figure: {one.label} has {m} event times, and estimates, intervals "
-                "or bands of other lengths; give one of each for every event time."
-            )
-    shown = sum(math.isfinite(value) for one in series for value in one.estimates)
-    if not shown:
-        raise EstimationError("event study figure: no effect can be shown.")
+    bad = int((~np.isfinite(np.column_stack([times, values, bounds]))).any(axis=1).sum())
+    if bad:
+        raise EstimationError(
+            f"event study figure: {bad} of {m} event times have missing or infinite numbers; leave "
+            "these out."
+        )
+    order = np.argsort(times, kind="stable")
+    return times[order], values[order], bounds[order]
 
 
-def _draw(ax: Axes, series: Sequence[EventSeries], references: Sequence[int]) -> None:
+def _draw(ax: Axes, times: Floats, values: Floats, bounds: Floats, wide: Floats | None) -> None:
     ax.axhline(0, color=MUTED, linewidth=1.1, zorder=1)
-    ax.axvline(-0.5, color=MUTED, linewidth=1.0, linestyle=(0, (3, 3)), zorder=1)
+    ax.axvline(-0.5, color=GRAY, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     ax.grid(axis="y")
-    for number, one in enumerate(series):
-        shift = SPREAD * (number - (len(series) - 1) / 2)
-        _draw_series(ax, one, shift, LOOKS[number])
-    for time in references:
+    fixed = bounds[:, 0] == bounds[:, 1]
+    if wide is not None:
+        for time, (low, high) in zip(times[~fixed], wide[~fixed], strict=True):
+            ax.fill_between(
+                [time - BAND_HALF_WIDTH, time + BAND_HALF_WIDTH], low, high, color=LIGHT, zorder=1.5
+            )
+    before = times < 0
+    for chosen, face in ((~fixed & before, "white"), (~fixed & ~before, BLUE)):
+        ax.vlines(times[chosen], *bounds[chosen].T, color=BLUE, linewidth=2.2, zorder=2)
         ax.plot(
-            time, 0.0, "o", color=MUTED, markerfacecolor="white", markersize=6.5,
-            markeredgewidth=1.4, zorder=3,
+            times[chosen], values[chosen], "o", color=BLUE, markerfacecolor=face, markersize=7,
+            markeredgewidth=1.8, zorder=3,
         )  # fmt: skip
-    times = [*references, *(time for one in series for time in one.event_times)]
-    ax.set_xlim(min(times) - 0.6, max(times) + 0.6)
+    ax.plot(times[fixed], values[fixed], "D", color=GRAY, markersize=6, zorder=3)
+    ax.set_xlim(times[0] - 0.6, times[-1] + 0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+    ax.tick_params(length=0, colors=INK)
 
 
-def _draw_series(ax: Axes, one: EventSeries, shift: float, look: tuple[str, str]) -> None:
-    marker, color = look
-    shown = [j for j, value in enumerate(one.estimates) if math.isfinite(value)]
-    places = [one.event_times[j] + shift for j in shown]
-    if one.band_low:
-        ax.vlines(
-            places, [one.band_low[j] for j in shown], [one.band_high[j] for j in shown],
-            color=color, linewidth=5.5, alpha=0.22, zorder=2,
-        )  # fmt: skip
-    ax.vlines(
-        places, [one.low[j] for j in shown], [one.high[j] for j in shown],
-        color=color, linewidth=1.8, zorder=2,
+def _legend(bounds: Floats, wide: Floats | None, confidence_level: float) -> list[Line2D | Patch]:
+    percent = f"{100 * confidence_level:g} %"
+    marks: list[Line2D | Patch] = [
+        _mark("o", BLUE, BLUE, f"After the start, with {percent} interval"),
+        _mark("o", BLUE, "white", "Before the start: no effect is expected"),
+    ]
+    if (bounds[:, 0] == bounds[:, 1]).any():
+        marks.append(_mark("D", GRAY, GRAY, "Reference"))
+    if wide is not None:
+        marks.append(Patch(color=LIGHT, label=f"{percent} band for all at once"))
+    return marks
+
+
+def _mark(marker: str, color: str, face: str, label: str) -> Line2D:
+    line = 0 if marker == "D" else 2
+    return Line2D(
+        [], [], marker=marker, color=color, markerfacecolor=face, markersize=7, linewidth=line,
+        label=label,
     )  # fmt: skip
-    ax.plot(
-        places, [one.estimates[j] for j in shown], marker, color=color, markersize=6.0,
-        label=one.label, zorder=4,
-    )  # fmt: skip
-
-
-def _name_axes(ax: Axes, unit: str, time_label: str, lines: Sequence[str]) -> None:
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _number(x)))
-    ax.yaxis.set_major_locator(MaxNLocator(6))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _number(y)))
-    ax.tick_params(length=0)
-    ax.set_ylabel(f"Effect, {unit}")
-    ax.set_xlabel("\n".join([time_label, *lines]))
 
 
 def _number(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
+
+
+def _digits(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")

@@ -155,8 +155,8 @@ def group_time_effects(
         ``"never_treated"``, or ``"not_yet_treated"``: never, or later than both periods and
         the anticipation.
     base_period
-        ``"varying"``: before treatment t is compared with the period before it, afterwards with
-        the last one before treatment and anticipation. ``"universal"``: always with that one.
+        ``"varying"``: before treatment and anticipation, t is compared with the period before it,
+        from then on with the last one before both. ``"universal"``: always with that one.
     estimation
         ``"unconditional"`` (takes no X), ``"outcome_regression"``, ``"inverse_probability"``
         (weights add up to 1) or ``"doubly_robust"``.
