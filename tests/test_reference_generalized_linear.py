@@ -18,9 +18,7 @@ FOLDER = Path(__file__).parent / "reference" / "regression"
 
 RELATIVE = 1e-8
 STOPPED_EARLY = 2e-8  # p values of z = 2.8 show 8 times the difference of the z that R's stop left
-R_STOPS = (
-    1e-10  # relative change of the deviance; inferred: 1e-8 ends a step too early for these rows
-)
+R_STOPS = 1e-10  # relative change of the deviance; inferred: 1e-8 ends a step too early
 RETRACED = 1e-12  # against R's own iterations, retraced to its stop
 
 

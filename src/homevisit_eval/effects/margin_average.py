@@ -193,7 +193,8 @@ def mean_of_design(fit: GeneralizedLinearFit, rows: AveragedRows, design: Floats
         block = slice(first, first + BLOCK_ROWS)
         terms = mean_terms(eta[block], fit.family)
         values[block], pulled[block] = terms.mean, rows.weights[block] * terms.slope
-        by_beta += pulled[block] @ design[block]
+        with np.errstate(invalid="ignore", over="ignore"):  # refused below
+            by_beta += pulled[block] @ design[block]
     mean = float(rows.weights @ values + rows.settled_weights @ rows.settled_outcomes)
     if not (np.isfinite(mean) and np.isfinite(by_beta).all()):
         raise EstimationError(
