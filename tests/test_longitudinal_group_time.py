@@ -408,3 +408,17 @@ def test_results_print_no_units():
     assert "G = 40" in repr(found.effects)
     with pytest.raises(EstimationError, match="no effect before treatment"):
         pretrend_test(group_time_effects(*staggered(1, 60, groups=(2.0, np.inf)).panel))
+
+
+def test_a_group_or_comparison_in_one_cluster_is_noted():
+    """Its sum of influence is 0, so the standard error counts the others only."""
+    world = staggered(20, 60, groups=(3.0, 4.0, np.inf))
+    school = np.where(world.first_treated == 3, 100, world.unit // 6)
+    found = group_time_effects(*world.panel, clusters=school)
+    assert any("1 of 2 groups lie in one cluster" in note for note in found.notes)
+    school = np.where(np.isinf(world.first_treated), 100, world.unit // 6)
+    found = group_time_effects(*world.panel, clusters=school)
+    assert any("12 of 12 effects are compared with units of one" in note for note in found.notes)
+    pair = ([1, 2, 3, 5.0], [0, 0, 1, 1], [0, 1, 0, 1], [1, 1, np.inf, np.inf])
+    found = group_time_effects(*pair)
+    assert np.isnan(found.effects.p_values).all()

@@ -118,6 +118,29 @@ def test_the_two_way_coefficient_is_wrong_by_its_weights_and_the_others_are_righ
     assert np.abs(weighted.estimates[weighted.event_times < 0]).max() < 1e-9
 
 
+def test_two_way_weights_hold_with_weights_and_gaps():
+    world = staggered(15, 60, noise=0.0)
+    kept = np.random.default_rng(2).random(len(world.y)) > 0.15
+    panel = [column[kept] for column in world.panel]
+    weights = 1.0 + np.random.default_rng(3).random(kept.sum())
+    ways = two_way_weights(*panel, weights=weights)
+    truth = true_effect(ways.groups, ways.periods - ways.groups)
+    assert ways.estimate == pytest.approx(ways.weights @ truth, rel=1e-10)
+    theirs = sm.WLS(
+        panel[0],
+        np.column_stack(
+            [
+                world.treated[kept],
+                np.ones(len(weights)),
+                indicators(panel[1]),
+                indicators(panel[2]),
+            ]
+        ),
+        weights=weights,
+    ).fit()
+    assert ways.estimate == pytest.approx(theirs.params[0], rel=1e-9)
+
+
 def test_cohort_effects_equal_group_time_effects_with_a_universal_base():
     world = staggered(5, 80)
     weights, school = 1.0 + world.unit % 2, world.unit // 4
@@ -260,6 +283,18 @@ def test_always_treated_units_are_left_out_or_noted():
     assert any("20 units are treated in all their periods" in note for note in static.notes)
 
 
+def test_a_cohort_in_one_cluster_is_noted():
+    world = staggered(14, 60, groups=(3.0, 4.0, np.inf))
+    school = np.where(world.first_treated == 3, 100, world.unit // 6)
+    weighted = interaction_weighted_effects(*world.panel, clusters=school)
+    assert any("1 of 3 cohorts" in note for note in weighted.notes)
+    treated_apart = np.where(np.isinf(world.first_treated), world.unit // 6, 100)
+    static = difference_in_differences(
+        world.y, world.treated, world.unit, world.period, clusters=treated_apart
+    )
+    assert any("treated: in 1 of" in note for note in static.notes)
+
+
 def test_refusals():
     world = staggered(12, 40)
     y, unit, period, first = world.panel
@@ -273,6 +308,8 @@ def test_refusals():
         ("endpoints must be one of", lambda: fit_event_study(*world.panel, endpoints="trimmed")),
         ("1 of 1 reference event times occur in no", lambda: fit_event_study(
             *world.panel, reference=[-9])),
+        ("give one or two reference", lambda: fit_event_study(*world.panel, reference=[])),
+        ("no event times", lambda: fit_event_study(y, unit, period, np.full(len(y), np.inf))),
         ("give a second reference", lambda: fit_event_study(*ever.panel)),
         ("one cluster", lambda: fit_event_study(*world.panel, clusters=one)),
         ("none is never treated", lambda: interaction_weighted_effects(*ever.panel)),

@@ -159,9 +159,8 @@ def aggregate_effects(
         )
     averages = [weighted_average(found, cells) for cells in members]
     overall = _overall(found, aggregation, at, averages)
-    reference = np.array(
-        [bool((found.effects.std_errors[cells] == 0).all()) for cells in members], dtype=bool
-    )
+    fixed = found.periods == found.base_periods
+    reference = np.array([fixed[cells].all() for cells in members], dtype=bool)
     return AggregatedEffects(
         aggregation=aggregation,
         at=at,

@@ -290,8 +290,14 @@ def _kept(rows: PanelRows, event: Floats) -> tuple[Flags, tuple[str, ...]]:
 def _event_times(event: Floats, reference: Sequence[float]) -> tuple[Floats, Flags]:
     """Return the event times that occur, and which of them are references."""
     times = np.unique(event[np.isfinite(event)])
+    if not len(times):
+        raise EstimationError(
+            f"{FUNCTION}: no unit is treated after its first period, so there are no event times."
+        )
+    if not len(reference):
+        raise EstimationError(f"{FUNCTION}: give one or two reference event times, as [-1].")
     absent = [value for value in reference if value not in times]
-    if absent or not len(reference):
+    if absent:
         raise EstimationError(
             f"{FUNCTION}: {len(absent)} of {len(reference)} reference event times occur in no row; "
             f"give one or two of the {len(times)} event times that do."

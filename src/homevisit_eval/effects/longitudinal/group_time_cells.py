@@ -144,6 +144,7 @@ def cell_notes(panel: WidePanel, cells: Sequence[Cell]) -> tuple[str, ...]:
             f"{len(small)} of {len(groups)} groups have fewer than {FEW_UNITS} units: their "
             "standard errors cannot be relied on."
         )
+    notes.extend(_alone_notes(panel, cells))
     missing = sum(
         (group, t) not in {(cell.group, panel.periods[cell.period]) for cell in cells}
         for group in groups
@@ -155,5 +156,24 @@ def cell_notes(panel: WidePanel, cells: Sequence[Cell]) -> tuple[str, ...]:
         notes.append(
             f"{missing} effects after treatment have nobody left to compare with and are left out"
             + (f"; {alone} groups have no effect at all." if alone else ".")
+        )
+    return tuple(notes)
+
+
+def _alone_notes(panel: WidePanel, cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Return notes on groups and comparisons that lie in one cluster, or are one unit."""
+    notes = []
+    homes = {cell.group: len(np.unique(panel.clusters[cell.treated])) for cell in cells}
+    alone = sum(count == 1 for count in homes.values())
+    if alone:
+        notes.append(
+            f"{alone} of {len(homes)} groups lie in one cluster: standard errors of their effects "
+            "lack the differences between clusters and are far too small."
+        )
+    single = sum(len(np.unique(panel.clusters[cell.comparison])) == 1 for cell in cells)
+    if single:
+        notes.append(
+            f"{single} of {len(cells)} effects are compared with units of one cluster: their "
+            "standard errors lack the differences between clusters and are far too small."
         )
     return tuple(notes)

@@ -48,7 +48,7 @@ class InfluenceEffects:
     names : tuple of m names
     estimates : array of shape (m,)
     std_errors : array of shape (m,)
-        0 where an effect is 0 by definition, as in a reference period.
+        0 where an effect is 0 by definition, as in a reference period, or nothing varies.
     covariance : array of shape (m, m)
     df
         Degrees of freedom of the t distribution of each (infinite: normal).
@@ -74,9 +74,10 @@ class InfluenceEffects:
 
     @property
     def p_values(self) -> Floats:
-        """Two-sided p values of no effect, shape (m,); NaN where an effect is 0 by definition."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.abs(self.estimates / self.std_errors)
+        """Two-sided p values of no effect, shape (m,); NaN where the standard error is 0."""
+        known = self.std_errors > 0
+        t = np.full(len(known), np.nan)
+        t[known] = np.abs(self.estimates[known] / self.std_errors[known])
         return np.asarray(2.0 * stdtr(self.df, -t), dtype=np.float64)
 
     def intervals(self, confidence_level: float = 0.95) -> Floats:

@@ -247,7 +247,11 @@ def interaction_weighted_effects(
         anticipation=float(anticipation),
         n=prepared.n,
         units=len(np.unique(rows.unit[kept])),
-        notes=(*cohort.notes, *cluster_notes(prepared.G)),
+        notes=(
+            *cohort.notes,
+            *_alone_notes(starts[rows.unit][kept], prepared),
+            *cluster_notes(prepared.G),
+        ),
     )
 
 
@@ -331,3 +335,16 @@ def _check_identified(prepared: PreparedDesign, names: tuple[str, ...]) -> None:
             "not identified beside unit and period effects, as where a cohort lacks its reference "
             "period or nobody to compare with is seen in a period. Leave these rows out."
         )
+
+
+def _alone_notes(start: Floats, prepared: PreparedDesign) -> tuple[str, ...]:
+    """Return a note on cohorts, the never treated among them, that lie in one cluster."""
+    cohorts = np.unique(start)
+    clusters = prepared.design.clusters
+    alone = sum(len(np.unique(clusters[start == value])) == 1 for value in cohorts)
+    if not alone:
+        return ()
+    return (
+        f"{alone} of {len(cohorts)} cohorts, the never treated among them, lie in one cluster: "
+        "standard errors lack the differences between clusters and are far too small.",
+    )
