@@ -27,13 +27,15 @@ LARGEST_TABLE = 100_000  # counts up to which sums over 0..y-1 are tabulated
 SERIES = np.array([(-1) ** j * (j + 1) / (j + 2) for j in range(11, -1, -1)], dtype=np.float64)
 
 
-def most_likely_dispersion(y: Floats, mean: Floats, weights: Floats) -> float:
+def most_likely_dispersion(y: Floats, mean: Floats, weights: Floats, near: float = 0.0) -> float:
     """Return a of the variance mean + a mean^2 that makes counts of given means most likely.
 
     Parameters
     ----------
     y, mean, weights : arrays of shape (n,)
         Counts (whole numbers), means above 0, weights.
+    near
+        Where to look first, if it is above 0: within a tenth of it.
 
     Returns
     -------
@@ -55,6 +57,10 @@ def most_likely_dispersion(y: Floats, mean: Floats, weights: Floats) -> float:
     crossings.
     """
     slope = _Slope(y, mean, weights)
+    if near > 0:
+        low, high = np.log(near) - 0.1, np.log(near) + 0.1
+        if slope(low) > 0 >= slope(high):
+            return _root(slope, low, high)
     grid = np.linspace(np.log(SMALLEST), np.log(LARGEST), SCAN)
     signs = np.array([slope(at) for at in grid])
     if signs[-1] > 0:
@@ -64,7 +70,7 @@ def most_likely_dispersion(y: Floats, mean: Floats, weights: Floats) -> float:
             "covariance, or model whether there is any."
         )
     tops = [
-        float(np.exp(brentq(slope, low, high, xtol=1e-14, rtol=1e-14)))
+        _root(slope, low, high)
         for low, high, first, then in zip(grid, grid[1:], signs, signs[1:], strict=False)
         if first > 0 >= then
     ]
@@ -73,6 +79,10 @@ def most_likely_dispersion(y: Floats, mean: Floats, weights: Floats) -> float:
     if len(tops) == 1 and signs[0] > 0:
         return tops[0]
     return max([0.0, *tops], key=slope.likelihood)
+
+
+def _root(slope: _Slope, low: float, high: float) -> float:
+    return float(np.exp(brentq(slope, low, high, xtol=1e-14, rtol=1e-14)))
 
 
 class _Slope:
@@ -146,7 +156,9 @@ def maximize_with_dispersion(problem: PredictorProblem) -> tuple[Maximum, Predic
         if found.end != "converged":
             return found, problem
         mean = mean_terms(found.eta, problem.family).mean
-        dispersion = most_likely_dispersion(problem.y, mean, problem.weights)
+        dispersion = most_likely_dispersion(
+            problem.y, mean, problem.weights, near=problem.dispersion
+        )
         if abs(dispersion - problem.dispersion) <= SETTLED * dispersion:
             return found, problem
         problem = replace(problem, dispersion=dispersion)

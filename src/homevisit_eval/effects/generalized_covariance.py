@@ -74,7 +74,11 @@ class FittedRows:
         Linear predictor; weight times the derivative of the likelihood by it.
     rows
     kind, df_type
+        Names of the covariance and of the degrees of freedom.
     K, G
+        Parameters and clusters.
+    leverage
+        The working regression, for covariances that adjust for leverage.
     """
 
     columns: PredictorColumns

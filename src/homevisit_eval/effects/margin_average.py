@@ -51,6 +51,8 @@ class AveragedRows:
         Whether these are all rows given.
     averaging
     notes : tuple of sentences
+    n_given
+        Rows given to the fit.
     """
 
     at: Codes
