@@ -18,6 +18,7 @@ from homevisit_eval.design import (
     CountMargins,
     DoublyRobust,
     LogisticMargins,
+    NearestNeighbor,
     Outcome,
     RandomIntercept,
 )
@@ -354,13 +355,14 @@ def fit_matched_difference(
     Raises
     ------
     EstimationError
-        If the matching made no pairs, or the variance cannot be judged.
+        If the matching was not with replacement, or the variance cannot be judged.
     """
     sample, matches = matched.sample, matched.matches
-    if not len(matches.pairs):
+    if not isinstance(matches.method, NearestNeighbor) or matches.method.max_uses == 1:
         raise EstimationError(
-            f"{outcome.name}: method {matches.method.method!r} makes no pairs, which the matching "
-            "estimator needs. Choose nearest_neighbor with max_uses = 'unlimited'."
+            f"{outcome.name}: the matching estimator is for matching with replacement, not for "
+            f"{matches.method.method!r} that uses a student once or makes no pairs. Choose "
+            "nearest_neighbor with max_uses = 'unlimited', or model fixed_effects."
         )
     values = sample.outcomes[outcome.name].to_numpy(dtype=np.float64, na_value=np.nan)
     score = None if matches.score is None else matches.score.to_numpy(dtype=np.float64)
