@@ -10,15 +10,22 @@ import pytest
 from homevisit_eval.design import (
     BASELINE_COLUMNS,
     OUTCOME_COLUMNS,
+    AbadieImbens,
+    CountMargins,
     Covariate,
     DifferenceInMeans,
+    DoublyRobust,
     Eligibility,
     FixedEffects,
+    FullMatching,
+    LogisticMargins,
     Measurement,
     NearestNeighbor,
     NoMatching,
+    OptimalPairs,
     Outcome,
     Question,
+    RandomIntercept,
     StudyDesign,
     Variation,
     design_checksum,
@@ -48,6 +55,7 @@ DESIGN = StudyDesign(
     outcomes=(ATTENDANCE,),
     questions=(QUESTION,),
 )
+REPLACED = NearestNeighbor(max_uses="unlimited")
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -113,6 +121,32 @@ def test_a_caliper_is_a_number_above_0_or_none(caliper: object) -> None:
         (lambda: FixedEffects(covariance="cr2"), r"'CR2', 'CR3'; it is 'cr2'. Did you mean 'CR2'"),
         (lambda: FixedEffects(cluster="school"), r"Did you mean 'school_id'"),
         (lambda: DifferenceInMeans(cluster="x"), r"cluster must be one of"),
+        (
+            lambda: FixedEffects(cluster="school_id+matched_set"),
+            r"covariance must be one of 'CR0', 'CR1', 'CR1S' where .* two ways .*; it is 'CR2'",
+        ),
+        (
+            lambda: DifferenceInMeans(cluster="student_id+matched_set", covariance="CR3"),
+            r"two ways \('student_id\+matched_set'\); it is 'CR3'",
+        ),
+        (lambda: FixedEffects(cluster="matched_set+school_id"), r"cluster must be one of"),
+        (lambda: LogisticMargins(covariance="CR2"), r"must be one of 'CR0', 'CR1', 'CR1S'"),
+        (lambda: LogisticMargins(cluster="school_id+matched_set"), r"cluster must be one of"),
+        (lambda: LogisticMargins(link="cloglog"), r"link must be one of 'logit', 'probit'"),
+        (lambda: CountMargins(cluster="none"), r"cluster must be one of"),
+        (lambda: DoublyRobust(estimator="AIPW"), r"Did you mean 'aipw'"),
+        (lambda: DoublyRobust(outcome_model="probit"), r"outcome_model must be one of"),
+        (lambda: DoublyRobust(cluster="matched_set"), r"'school_id', 'student_id'"),
+        (lambda: DoublyRobust(folds=1), r"folds must be .*between 2 and 20"),
+        (lambda: DoublyRobust(folds=None), r"folds must be"),
+        (lambda: DoublyRobust(seed=-1), r"seed must be between 0 and"),
+        (lambda: DoublyRobust(estimator="ipwra", folds=5), r"folds must be 'none' for .*'ipwra'"),
+        (lambda: RandomIntercept(estimation="reml"), r"Did you mean 'REML'"),
+        (lambda: RandomIntercept(cluster="student_id"), r"cluster must be one of 'school_id'"),
+        (lambda: RandomIntercept(covariance="CR1"), r"covariance must be one of 'model', 'CR2'"),
+        (lambda: AbadieImbens(neighbors=0), r"neighbors must be between 1 and 20; it is 0"),
+        (lambda: AbadieImbens(bias_adjustment=True), r"'covariates', 'none'; it is true"),
+        (lambda: AbadieImbens(cluster="school_id"), r"cluster must be one of 'none'"),
         (lambda: Eligibility(min_days_enrolled=0), r"must be between 1 and 366; it is 0"),
         (lambda: Eligibility(min_days_enrolled=1.5), r"must be a whole number; it is 1.5"),
         (lambda: Eligibility(min_days_enrolled=True), r"must be a whole number; it is true"),
@@ -227,6 +261,50 @@ def test_what_is_not_possible_is_refused_and_says_what_is(make: object, message:
             r"sensitivity\[0\].model clusters errors by 'matched_set'",
         ),
         (
+            {"model": AbadieImbens()},
+            r"model 'abadie_imbens' is for matching with replacement: .* not max_uses = 1",
+        ),
+        (
+            {"model": AbadieImbens(), "matching": FullMatching()},
+            r"model 'abadie_imbens' .* not method 'full_matching'",
+        ),
+        (
+            {"sensitivity": (Variation("ai", "AI", model=AbadieImbens()),)},
+            r"sensitivity\[0\].model 'abadie_imbens' .* not max_uses = 1",
+        ),
+        (
+            {
+                "matching": REPLACED,
+                "model": AbadieImbens(),
+                "sensitivity": (Variation("pairs", "Pairs", matching=OptimalPairs()),),
+            },
+            r"sensitivity\[0\].model 'abadie_imbens' .* not method 'optimal_pairs'",
+        ),
+        (
+            {"questions": (replace(QUESTION, model=AbadieImbens()),)},
+            r"questions\[0\].model 'abadie_imbens' .* not max_uses = 1",
+        ),
+        (
+            {"matching": REPLACED, "model": FixedEffects(cluster="matched_set")},
+            r"'matched_set', which method 'nearest_neighbor' with max_uses = 'unlimited'",
+        ),
+        (
+            {
+                "matching": REPLACED,
+                "model": FixedEffects(cluster="school_id+matched_set", covariance="CR1"),
+            },
+            r"'matched_set', which method 'nearest_neighbor' with max_uses = 'unlimited'",
+        ),
+        (
+            {
+                "matching": NoMatching(),
+                "model": FixedEffects(cluster="student_id+matched_set", covariance="CR1"),
+            },
+            r"'matched_set', which method 'no_matching' does not make",
+        ),
+        ({"model": DoublyRobust(absorb=("school",))}, r"model.absorb\[0\].*mean 'school_id'"),
+        ({"model": RandomIntercept(absorb=("female",))}, r"model.absorb\[0\] 'female' is not"),
+        (
             {
                 "matching": NoMatching(),
                 "questions": (replace(QUESTION, comparison_schools="same_school"),),
@@ -267,6 +345,31 @@ def test_a_covariate_may_be_matched_exactly() -> None:
 def test_no_matching_may_come_with_its_own_clusters() -> None:
     raw = Variation("raw", "Raw", matching=NoMatching(), model=FixedEffects())
     replace(DESIGN, model=FixedEffects(cluster="matched_set"), sensitivity=(raw,))
+
+
+@pytest.mark.parametrize(
+    ("matching", "model"),
+    [
+        (REPLACED, AbadieImbens()),
+        (NearestNeighbor(max_uses=3), AbadieImbens(bias_adjustment="none", neighbors=4)),
+        (REPLACED, FixedEffects(cluster="student_id+matched_set", covariance="CR1S")),
+        (NearestNeighbor(), FixedEffects(cluster="school_id+matched_set", covariance="CR0")),
+        (FullMatching(), DifferenceInMeans(cluster="student_id+matched_set", covariance="CR1")),
+        (NoMatching(), DoublyRobust(folds=5)),
+        (NearestNeighbor(), DoublyRobust(estimator="ipwra", outcome_model="linear")),
+        (NoMatching(), RandomIntercept(covariance="CR2", estimation="ML")),
+    ],
+    ids=repr,
+)
+def test_models_that_suit_the_matching_are_allowed(matching: object, model: object) -> None:
+    design = replace(DESIGN, matching=matching, model=model)  # type: ignore[arg-type]
+    assert design.model == model
+    assert design_checksum(design) != design_checksum(DESIGN)
+
+
+def test_a_variation_may_bring_both_the_matching_and_its_model() -> None:
+    pair = Variation("ai", "AI", matching=REPLACED, model=AbadieImbens())
+    replace(DESIGN, sensitivity=(pair,))
 
 
 def test_all_faults_are_reported_at_once() -> None:
