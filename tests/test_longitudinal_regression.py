@@ -143,7 +143,8 @@ def test_two_way_weights_hold_with_weights_and_gaps():
 
 def test_cohort_effects_equal_group_time_effects_with_a_universal_base():
     world = staggered(5, 80)
-    weights, school = 1.0 + world.unit % 2, world.unit // 4
+    weights = 1.0 + world.unit % 2
+    school = np.random.default_rng(1).integers(0, 20, 80)[world.unit]
     cells = group_time_effects(
         *world.panel, weights=weights, clusters=school, base_period="universal", covariance="CR0"
     )
