@@ -245,8 +245,15 @@ def reordered(matched: MatchedSample, seed: int = 1) -> MatchedSample:
             pairs=pairs.reset_index(drop=True),
             weights=matches.weights.iloc[order],
             matched_set=matches.matched_set.iloc[order],
+            propensity_score=_in(order, matches.propensity_score),
+            linear_propensity_score=_in(order, matches.linear_propensity_score),
+            score=_in(order, matches.score),
         ),
     )
+
+
+def _in(order: np.ndarray, scores: pd.Series | None) -> pd.Series | None:
+    return None if scores is None else scores.iloc[order]
 
 
 def relabeled(matched: MatchedSample) -> MatchedSample:

@@ -29,6 +29,10 @@ from homevisit_eval.design import (
     DifferenceInMeans,
     DoublyRobust,
     FixedEffects,
+    FullMatching,
+    NearestNeighbor,
+    NoMatching,
+    OptimalPairs,
     OverlapWeights,
     RandomIntercept,
 )
@@ -457,12 +461,25 @@ def test_notes_of_the_matching_estimator_tell_no_small_count():
     assert not any(" 3 " in f" {note}" for note in effect.notes)
 
 
-def test_the_matching_estimator_needs_pairs():
-    with pytest.raises(EstimationError, match=r"'no_matching' makes no pairs"):
-        estimate_effect(matched_example(120, matching=False), "attendance_rate", AbadieImbens())
+@pytest.mark.parametrize(
+    "method", [NearestNeighbor(), OptimalPairs(), FullMatching(), NoMatching()], ids=repr
+)
+def test_the_matching_estimator_is_for_matching_with_replacement(method):
+    matched = matched_example(120)
+    other = MatchedSample(matched.sample, replace(matched.matches, method=method))
+    with pytest.raises(EstimationError, match=rf"with replacement, not for '{method.method}'"):
+        estimate_effect(other, "attendance_rate", AbadieImbens())
 
 
 # All --------------------------------------------------------------------------------------------
+
+
+def suited(model, n: int, seed: int = 1) -> MatchedSample:
+    """Return a sample whose matching the model is for."""
+    if isinstance(model, AbadieImbens):
+        return with_replacement(n, seed=seed)
+    return matched_example(n, seed=seed)
+
 
 MODELS = [
     SCHOOL_AND_SET, STUDENT_AND_SET, FixedEffects(cluster="matched_set"), DifferenceInMeans(),
@@ -474,7 +491,7 @@ MODELS = [
 
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_order_labels_and_unused_categories_do_not_matter(model):
-    matched = matched_example(300)
+    matched = suited(model, 300)
     before = matched.sample.baseline.copy(), matched.sample.outcomes.copy()
     effect = estimate_effect(matched, "math_score_std", model)
     for other in (reordered(matched), relabeled(matched)):
@@ -490,8 +507,7 @@ def test_order_labels_and_unused_categories_do_not_matter(model):
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_effects_of_completed_samples_are_pooled(model):
     effects = [
-        estimate_effect(matched_example(300, seed=seed), "attendance_rate", model)
-        for seed in (1, 2, 3)
+        estimate_effect(suited(model, 300, seed), "attendance_rate", model) for seed in (1, 2, 3)
     ]
     pooled = pool_effects(effects)
     values = np.array([effect.estimate for effect in effects])
@@ -523,12 +539,11 @@ def test_one_school_is_refused():
 
 
 def test_results_show_no_rows():
-    matched = matched_example(200)
     for model in MODELS:
-        effect = estimate_effect(matched, "attendance_rate", model)
+        effect = estimate_effect(suited(model, 200), "attendance_rate", model)
         assert "SYN" not in repr(effect)
         assert "S0" not in repr(effect)
-    rows = regression_rows(matched, "attendance_rate", FixedEffects())
+    rows = regression_rows(matched_example(200), "attendance_rate", FixedEffects())
     assert repr(rows).startswith("RegressionRows(150 rows: ")
 
 
@@ -546,9 +561,8 @@ def test_clusters_by_student_tell_no_few_that_lack_the_outcome():
 
 
 def test_a_known_effect_is_within_four_errors_by_every_model():
-    matched = matched_example(1200)
     for model in MODELS:
-        effect = estimate_effect(matched, "attendance_rate", model)
+        effect = estimate_effect(suited(model, 1200), "attendance_rate", model)
         assert abs(effect.estimate - 0.02) < 4 * effect.std_error
         assert 0.0005 < effect.std_error < 0.01
 
