@@ -109,7 +109,7 @@ def test_nothing_tells_how_few_lack_the_outcome():
     cells = {row["way"]: row for row in rows_of(table)}
     hidden = ("HC1", "HC3", "CR1S, by school", "CR1S, by school and matched set")
     for way in hidden:
-        name = next(known for known in cells if known == way or known.startswith(f"{way}, by n"))
+        name = next(known for known in cells if known == way or known.startswith(f"{way}, by "))
         assert [cells[name][column] for column in ("std_error", "p_value")] == ["*", "*"]
     for way in ("CR0, by school", "CR1, by school", "CR2, by school", "CR3, by school"):
         assert float(cells[way]["std_error"]) > 0
