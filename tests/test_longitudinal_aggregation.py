@@ -193,3 +193,26 @@ def test_refusals():
     ):  # fmt: skip
         with pytest.raises(EstimationError, match=match):
             call()
+
+
+def test_a_calendar_with_gaps_does_not_average_reference_periods_with_effects():
+    """Period 5 is missing: -1 is no event time of group 6, whose base is period 4, two before."""
+    world = staggered(3, n=300, groups=(4.0, 6.0, np.inf))
+    there = world.period != 5
+    arguments = [values[there] for values in world.panel]
+    found = group_time_effects(*arguments, base_period="universal")
+    by_time = aggregate_effects(found, "event_time")
+    fixed = found.periods == found.base_periods
+    mixed = (found.event_times == -2) & ~fixed
+    assert mixed.sum() == 1
+    assert ((found.event_times == -2) & fixed).sum() == 1
+    at = by_time.at.tolist().index(-2.0)
+    assert by_time.estimates[at] == pytest.approx(found.estimates[mixed][0], rel=1e-12)
+    assert by_time.groups[at] == 1
+
+
+def test_never_treated_coded_as_zero_is_refused():
+    world = staggered(4, n=40)
+    first = np.where(np.isfinite(world.first_treated), world.first_treated, 0.0)
+    with pytest.raises(EstimationError, match=r"first_treated is 0 in \d+ rows.*infinity"):
+        group_time_effects(world.y, world.unit, world.period + 2000, first + 2000 * (first > 0))

@@ -19,6 +19,7 @@ from homevisit_eval.report.distribution_figures import (
     qq_plot_alt_text,
 )
 from homevisit_eval.report.drawing import to_png, to_svg
+from homevisit_eval.report.event_study_figure import event_study, event_study_alt_text
 from homevisit_eval.report.flow_diagram import sample_flow, sample_flow_alt_text
 from homevisit_eval.report.impact_figure import impacts, impacts_alt_text
 from homevisit_eval.report.jitter_figure import propensity_jitter, propensity_jitter_alt_text
@@ -31,6 +32,8 @@ __all__ = [
     "coverage_by_design_alt_text",
     "ecdf_plot",
     "ecdf_plot_alt_text",
+    "event_study",
+    "event_study_alt_text",
     "impacts",
     "impacts_alt_text",
     "love_plot",

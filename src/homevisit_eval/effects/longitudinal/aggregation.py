@@ -113,8 +113,9 @@ def aggregate_effects(
         From `group_time_effects`.
     aggregation
         ``"simple"``: over all effects after treatment, each by the size of its group.
-        ``"event_time"``: over the groups at the same time since treatment; overall, the plain
-        mean of event times of 0 or more. ``"group"``: the plain mean of each group's effects
+        ``"event_time"``: over the groups at the same time since treatment, those left out for
+        which it is the base period while others have an effect there (calendars with gaps);
+        overall, the plain mean of event times of 0 or more. ``"group"``: the plain mean of each group's effects
         after treatment; overall, by the size of groups. ``"calendar"``: over the groups treated
         in the same period; overall, the plain mean of periods.
     followed_until
@@ -157,9 +158,11 @@ def aggregate_effects(
         raise EstimationError(
             f"{FUNCTION}: there is no effect to average; see the notes of the group-time effects."
         )
+    fixed = found.periods == found.base_periods
+    if aggregation == "event_time":  # a period of reference is no effect; groups may have others
+        members = [cells if fixed[cells].all() else cells[~fixed[cells]] for cells in members]
     averages = [weighted_average(found, cells) for cells in members]
     overall = _overall(found, aggregation, at, averages)
-    fixed = found.periods == found.base_periods
     reference = np.array([fixed[cells].all() for cells in members], dtype=bool)
     return AggregatedEffects(
         aggregation=aggregation,

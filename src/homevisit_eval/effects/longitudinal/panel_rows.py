@@ -279,7 +279,7 @@ def start_periods(function: str, rows: PanelRows, first_treated: ArrayLike) -> F
     Raises
     ------
     EstimationError
-        If values are missing or differ within a unit.
+        If values are missing or differ within a unit, or never treated is coded as 0.
     """
     values = rows.only(function, first_treated, "first_treated")
     start = _numbers(function, values, "first_treated")
@@ -288,6 +288,13 @@ def start_periods(function: str, rows: PanelRows, first_treated: ArrayLike) -> F
         raise EstimationError(
             f"{function}: first_treated is missing in {missing} rows; give the period of first "
             "treatment, and infinity for units that are never treated."
+        )
+    zero = int((start == 0).sum())
+    if zero and rows.periods.min() > 1:
+        raise EstimationError(
+            f"{function}: first_treated is 0 in {zero} rows, long before the first period "
+            f"({rows.periods.min():g}). Some programs code units that are never treated so; here "
+            "they have infinity (numpy.inf)."
         )
     return constant_by_unit(function, rows, start, "first_treated")
 
