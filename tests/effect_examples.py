@@ -212,7 +212,13 @@ def one_effect() -> Effect:
 
 
 def with_replacement(
-    n: int = 400, *, target: str = "ATT", ratio: int = 2, schools: int = 12, seed: int = 1
+    n: int = 400,
+    *,
+    target: str = "ATT",
+    ratio: int = 2,
+    caliper: float | str = "none",
+    schools: int = 12,
+    seed: int = 1,
 ) -> MatchedSample:
     """Return a sample matched with replacement; some outcomes of either group are missing."""
     sample = matched_example(n, schools=schools, seed=seed).sample
@@ -220,7 +226,7 @@ def with_replacement(
     rate = sample.outcomes["attendance_rate"].where(generator.random(n) > 0.1)
     sample = replace(sample, outcomes=sample.outcomes.assign(attendance_rate=rate))
     method = NearestNeighbor(
-        max_uses="unlimited", ratio=ratio, exact=("grade",), estimand=target, caliper="none"
+        max_uses="unlimited", ratio=ratio, exact=("grade",), estimand=target, caliper=caliper
     )
     return match_students(sample, method)
 

@@ -141,9 +141,11 @@ def pairs_by_hand(matched: MatchedSample) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("target", ["ATT", "ATC"])
-@pytest.mark.parametrize("ratio", [1, 3])
-def test_matches_with_replacement_have_a_row_each_and_the_same_coefficient(target, ratio):
-    matched = with_replacement(target=target, ratio=ratio)
+@pytest.mark.parametrize(("ratio", "caliper"), [(1, "none"), (3, "none"), (3, 0.02)])
+def test_matches_with_replacement_have_a_row_each_and_the_same_coefficient(target, ratio, caliper):
+    matched = with_replacement(target=target, ratio=ratio, caliper=caliper)
+    found = matched.matches.pairs.groupby("treated" if target == "ATT" else "comparison").size()
+    assert (found.min() < found.max()) == (caliper != "none")
     assert matched.matches.pairs["comparison" if target == "ATT" else "treated"].duplicated().any()
     once = estimate_effect(matched, "attendance_rate")
     effect = estimate_effect(matched, "attendance_rate", STUDENT_AND_SET)
@@ -367,7 +369,7 @@ def test_determined_visits_are_refused_by_the_mixed_model():
 @pytest.mark.parametrize("target", ["ATT", "ATC"])
 @pytest.mark.parametrize("adjustment", ["none", "covariates"])
 def test_the_matching_estimator_equals_brute_force(target, adjustment):
-    matched = with_replacement(300, target=target)
+    matched = with_replacement(160, target=target)
     model = AbadieImbens(bias_adjustment=adjustment)
     effect = estimate_effect(matched, "attendance_rate", model)
     estimate, error = imbens_by_hand(matched, target, adjusted=adjustment == "covariates")

@@ -211,7 +211,10 @@ def test_the_confidence_level_is_that_of_the_design():
     matched = matched_example(200)
     design = replace(matched.sample.design, confidence_level=0.8)
     narrow = MatchedSample(replace(matched.sample, design=design), matched.matches)
-    row = ways(compare_standard_errors(narrow, OUTCOME, draws=DRAWS))["CR1 by school_id"]
+    found, wide = (compare_standard_errors(m, OUTCOME, draws=DRAWS) for m in (narrow, matched))
+    for one, other in zip(found.rows, wide.rows, strict=True):
+        assert one.ci_high - one.ci_low < 0.8 * (other.ci_high - other.ci_low)
+    row = ways(found)["CR1 by school_id"]
     half = stats.t.ppf(0.9, 23) * row.std_error
     assert row.ci_high - row.ci_low == pytest.approx(2 * half)
 
