@@ -21,8 +21,8 @@ import numpy as np
 from estimation import Data, make_data
 
 from homevisit_eval.effects import fit_least_squares
-from homevisit_eval.effects.randomization import randomization_test
-from homevisit_eval.effects.wild_bootstrap import wild_bootstrap_test
+from homevisit_eval.effects.resampling.randomization import randomization_test
+from homevisit_eval.effects.resampling.wild_bootstrap import wild_bootstrap_test
 
 SIZES = (50_000, 500_000, 2_000_000)
 PAIRED_ROWS, PAIRED_DRAWS = 50_000, 999

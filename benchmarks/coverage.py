@@ -100,10 +100,11 @@ def show(rows: pd.DataFrame, schools: int) -> None:
         spread = part.drop_duplicates("seed")["error"].std()
         for recipe, group in part.groupby("recipe", sort=False):
             share, n = group["covers"].mean(), len(group)
+            error = np.sqrt(share * (1 - share) / n)
             ratio = np.sqrt((group["std_error"] ** 2).mean()) / spread
             finite = np.isfinite(group["width"])
             print(
-                f"    {recipe:52} {100 * share:6.1f} % ({100 * np.sqrt(share * (1 - share) / n):.1f})"
+                f"    {recipe:52} {100 * share:6.1f} % ({100 * error:.1f})"
                 f"  width {np.median(group['width'][finite]):.4f}  SE / SD {ratio:.2f}  n {n}",
                 flush=True,
             )

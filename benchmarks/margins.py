@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from homevisit_eval.effects.generalized_linear import fit_generalized_linear
-from homevisit_eval.effects.margins import average_effect
+from homevisit_eval.effects.likelihood.generalized_linear import fit_generalized_linear
+from homevisit_eval.effects.likelihood.margins import average_effect
 
 SIZES = (50_000, 500_000)
 COLUMNS = 16

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from homevisit_eval.effects.mixed import MixedFit, fit_random_intercept, fit_random_slopes
+from homevisit_eval.effects.mixed.models import MixedFit, fit_random_intercept, fit_random_slopes
 
 SIZES = (50_000, 1_000_000)
 COLUMNS = 10

@@ -548,7 +548,7 @@ def test_format_1_named_the_score_as_distance() -> None:
 
 def test_formats_1_and_2_named_cr1s_as_cr1() -> None:
     older = STUDY.replace("format = 3", "format = 2").replace("CR1S", "CR1")
-    assert older.count('covariance = "CR1"') == 1
+    assert older.count('covariance = "CR1"') == 2
     older = older.replace('"Standard errors CR1,', '"Standard errors CR1S,')
     assert parse_design(older) == parse_design(STUDY)
     document = {

@@ -100,7 +100,7 @@ def test_a_variation_may_change_the_rule() -> None:
     with pytest.raises(DesignError) as caught:
         parse_design(wrong)
     line = wrong[: wrong.index("imputations = 0")].count("\n") + 1
-    assert f"line {line}: sensitivity[8].missing_covariates.imputations must" in str(caught.value)
+    assert f"line {line}: sensitivity[11].missing_covariates.imputations must" in str(caught.value)
 
 
 def test_values_made_in_python_are_checked() -> None:

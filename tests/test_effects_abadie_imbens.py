@@ -11,10 +11,10 @@ import pytest
 import statsmodels.api as sm
 from scipy.special import expit
 
-from homevisit_eval.effects import neighbor_links
-from homevisit_eval.effects.abadie_imbens import matching_effect
-from homevisit_eval.effects.estimated_score import score_matching_effect
-from homevisit_eval.effects.matched_effect import matched_effect
+from homevisit_eval.effects.replacement import neighbor_links
+from homevisit_eval.effects.replacement.abadie_imbens import matching_effect
+from homevisit_eval.effects.replacement.estimated_score import score_matching_effect
+from homevisit_eval.effects.replacement.given_matches import matched_effect
 from homevisit_eval.errors import EstimationError
 
 FOLDER = Path(__file__).parent / "reference" / "regression"

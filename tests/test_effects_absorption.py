@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import homevisit_eval.effects.absorption as absorption_module
-import homevisit_eval.effects.crossed_factors as crossed_module
-from homevisit_eval.effects.crossed_factors import crossed_factors, joint_rank
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.orthonormal import make_orthonormal
-from homevisit_eval.effects.prepared_design import prepare_design
+import homevisit_eval.effects.regression.absorption as absorption_module
+import homevisit_eval.effects.regression.crossed_factors as crossed_module
+from homevisit_eval.effects.regression.crossed_factors import crossed_factors, joint_rank
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
+from homevisit_eval.effects.regression.orthonormal import make_orthonormal
+from homevisit_eval.effects.regression.prepared_design import prepare_design
 from homevisit_eval.errors import EstimationError
 
 # Iterative sweeping leaves 1e-12 of the length; the rest is double precision.

@@ -21,7 +21,7 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.effects import compare_effects, estimate_effect
 from homevisit_eval.effects.fit_model import fit_model
-from homevisit_eval.effects.least_squares import fit_least_squares
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
 from homevisit_eval.effects.regression_rows import regression_rows
 from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.matching import MatchedSample

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from homevisit_eval.effects.least_squares import fit_least_squares, fit_outcome
-from homevisit_eval.effects.prepared_design import (
+from homevisit_eval.effects.regression.least_squares import fit_least_squares, fit_outcome
+from homevisit_eval.effects.regression.prepared_design import (
     cluster_influence,
     prepare_design,
     row_influence,

@@ -9,8 +9,11 @@ from scipy.special import expit
 from statsmodels.treatment.treatment_effects import TreatmentEffect
 
 import stacked_equations as oracle
-from homevisit_eval.effects.cross_fitted_effect import augmented_effect, cross_fitted_effect
-from homevisit_eval.effects.doubly_robust import doubly_robust_effect
+from homevisit_eval.effects.weighting.cross_fitted import (
+    augmented_effect,
+    cross_fitted_effect,
+)
+from homevisit_eval.effects.weighting.doubly_robust import doubly_robust_effect
 from homevisit_eval.errors import EstimationError
 
 RELATIVE = 1e-8

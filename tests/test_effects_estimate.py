@@ -21,7 +21,7 @@ from effect_examples import (
 from homevisit_eval.design import DifferenceInMeans, FixedEffects
 from homevisit_eval.effect_sizes import cox_index, hedges_g
 from homevisit_eval.effects import estimate_effect
-from homevisit_eval.effects.imputation import imputed_effect_on_treated
+from homevisit_eval.effects.regression.imputation import imputed_effect_on_treated
 from homevisit_eval.effects.regression_rows import regression_rows
 from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.matching import MatchedSample

@@ -9,9 +9,12 @@ from scipy.special import expit, ndtr
 from scipy.stats import nbinom
 from statsmodels.discrete.discrete_model import NegativeBinomial
 
-from homevisit_eval.effects.families import FAMILIES, mean_terms, row_terms
-from homevisit_eval.effects.generalized_linear import GeneralizedLinearFit, fit_generalized_linear
-from homevisit_eval.effects.least_squares import fit_least_squares
+from homevisit_eval.effects.likelihood.families import FAMILIES, mean_terms, row_terms
+from homevisit_eval.effects.likelihood.generalized_linear import (
+    GeneralizedLinearFit,
+    fit_generalized_linear,
+)
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
 from homevisit_eval.errors import EstimationError
 
 RELATIVE = 1e-8
@@ -504,7 +507,7 @@ def test_unusable_input_is_refused(change, words):
 
 
 def test_a_fit_that_does_not_converge_is_refused(monkeypatch):
-    from homevisit_eval.effects import generalized_linear, likelihood_maximum
+    from homevisit_eval.effects.likelihood import generalized_linear, likelihood_maximum
 
     y, X = small()
     monkeypatch.setattr(likelihood_maximum, "MAX_ITERATIONS", 1)

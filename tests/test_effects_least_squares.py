@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import homevisit_eval.effects.leverage_adjustment as adjustment_module
-import homevisit_eval.effects.satterthwaite as satterthwaite_module
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.projected_design import ProjectedDesign
+import homevisit_eval.effects.regression.leverage_adjustment as adjustment_module
+import homevisit_eval.effects.regression.satterthwaite as satterthwaite_module
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
+from homevisit_eval.effects.regression.projected_design import ProjectedDesign
 from homevisit_eval.errors import EstimationError
 
 # Both sides are computed in double precision from designs whose condition number is below 1e3.

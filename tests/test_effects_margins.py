@@ -7,10 +7,17 @@ import pytest
 import statsmodels.api as sm
 from scipy.special import expit, ndtr
 
-from homevisit_eval.effects.families import FAMILIES
-from homevisit_eval.effects.generalized_linear import GeneralizedLinearFit, fit_generalized_linear
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.margins import average_effect, average_prediction, average_slope
+from homevisit_eval.effects.likelihood.families import FAMILIES
+from homevisit_eval.effects.likelihood.generalized_linear import (
+    GeneralizedLinearFit,
+    fit_generalized_linear,
+)
+from homevisit_eval.effects.likelihood.margins import (
+    average_effect,
+    average_prediction,
+    average_slope,
+)
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
 from homevisit_eval.errors import EstimationError
 
 RELATIVE = 1e-8

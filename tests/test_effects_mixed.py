@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.optimize import minimize
 
-from homevisit_eval.effects import mixed_inference, mixed_optimum
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.mixed import MixedFit, fit_random_intercept, fit_random_slopes
+from homevisit_eval.effects.mixed import inference as mixed_inference
+from homevisit_eval.effects.mixed import optimum as mixed_optimum
+from homevisit_eval.effects.mixed.models import MixedFit, fit_random_intercept, fit_random_slopes
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
 from homevisit_eval.errors import EstimationError
 
 

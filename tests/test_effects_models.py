@@ -37,16 +37,16 @@ from homevisit_eval.design import (
     RandomIntercept,
 )
 from homevisit_eval.effects import estimate_effect, pool_effects
-from homevisit_eval.effects.cross_fitted_effect import cross_fitted_effect
-from homevisit_eval.effects.doubly_robust import doubly_robust_effect
 from homevisit_eval.effects.fit_model import fit_model
-from homevisit_eval.effects.matched_effect import matched_effect
-from homevisit_eval.effects.mixed import fit_random_intercept
+from homevisit_eval.effects.mixed.models import fit_random_intercept
 from homevisit_eval.effects.regression_rows import (
     clustered_by,
     one_row_a_match,
     regression_rows,
 )
+from homevisit_eval.effects.replacement.given_matches import matched_effect
+from homevisit_eval.effects.weighting.cross_fitted import cross_fitted_effect
+from homevisit_eval.effects.weighting.doubly_robust import doubly_robust_effect
 from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.matching import Estimand, MatchedSample
 

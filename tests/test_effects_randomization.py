@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-import homevisit_eval.effects.randomization as randomization_module
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.randomization import RandomizationTest, randomization_test
+import homevisit_eval.effects.resampling.randomization as randomization_module
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
+from homevisit_eval.effects.resampling.randomization import RandomizationTest, randomization_test
 from homevisit_eval.errors import EstimationError
 
 SAME = 1e-9  # two ways to one number in double precision
@@ -293,7 +293,9 @@ def test_every_assignment_is_drawn_equally_often(monkeypatch):
     """864 assignments of the example, with different statistics: chi-square of 40,000 draws."""
     example = Example(11)
     exact = np.sort(example.test().t_draws)
-    monkeypatch.setattr("homevisit_eval.effects.assignments.count_assignments", lambda *_: 10**9)
+    monkeypatch.setattr(
+        "homevisit_eval.effects.resampling.assignments.count_assignments", lambda *_: 10**9
+    )
     monkeypatch.setattr(randomization_module, "VALUES_AT_ONCE", 3_000)
     drawn = example.test(draws=40_000)
     assert drawn.draw_kind == "drawn"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.randomized_experiment import difference_of_means, fit_lin
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
+from homevisit_eval.effects.regression.randomized_experiment import difference_of_means, fit_lin
 from homevisit_eval.errors import EstimationError
 
 RELATIVE = 1e-9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from homevisit_eval.effects.least_squares import fit_least_squares
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
 
 REPLICATIONS = 1_000
 TRUTH = 0.3

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.prepared_design import prepare_design
-from homevisit_eval.effects.several_clusterings import (
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
+from homevisit_eval.effects.regression.prepared_design import prepare_design
+from homevisit_eval.effects.regression.several_clusterings import (
     fit_driscoll_kraay,
     fit_several_clusterings,
 )

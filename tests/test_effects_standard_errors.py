@@ -23,8 +23,8 @@ from effect_examples import (
 )
 from homevisit_eval.design import DifferenceInMeans, DoublyRobust, FixedEffects
 from homevisit_eval.effects import StandardErrors, compare_standard_errors, estimate_effect
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.randomization import randomization_test
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
+from homevisit_eval.effects.resampling.randomization import randomization_test
 from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.matching import MatchedSample
 

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import homevisit_eval.effects.satterthwaite as satterthwaite_module
-from homevisit_eval.effects.least_squares import fit_outcome
-from homevisit_eval.effects.prepared_design import prepare_design
-from homevisit_eval.effects.several_clusterings import fit_several_clusterings
-from homevisit_eval.effects.wald_tests import joint_test, linear_combination, zero_constraints
+import homevisit_eval.effects.regression.satterthwaite as satterthwaite_module
+from homevisit_eval.effects.regression.least_squares import fit_outcome
+from homevisit_eval.effects.regression.prepared_design import prepare_design
+from homevisit_eval.effects.regression.several_clusterings import fit_several_clusterings
+from homevisit_eval.effects.regression.wald_tests import (
+    joint_test,
+    linear_combination,
+    zero_constraints,
+)
 from homevisit_eval.errors import EstimationError
 
 RELATIVE = 1e-9

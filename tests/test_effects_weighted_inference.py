@@ -9,8 +9,11 @@ from scipy.special import expit
 from statsmodels.treatment.treatment_effects import TreatmentEffect
 
 import stacked_equations as oracle
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.weighted_inference import given_weights_effect, weighted_effect
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
+from homevisit_eval.effects.weighting.weighted_inference import (
+    given_weights_effect,
+    weighted_effect,
+)
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.weighting import (
     entropy_balancing_weights,

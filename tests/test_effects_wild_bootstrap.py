@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-import homevisit_eval.effects.bootstrap_draws as draws_module
-import homevisit_eval.effects.cluster_scores as scores_module
-from homevisit_eval.effects.adjusted_p_values import romano_wolf
-from homevisit_eval.effects.bootstrap_draws import VALUES, sign_vectors
-from homevisit_eval.effects.cluster_scores import cluster_scores
-from homevisit_eval.effects.least_squares import fit_least_squares
-from homevisit_eval.effects.prepared_design import prepare_design
-from homevisit_eval.effects.romano_wolf import romano_wolf_test, stepdown_bootstrap
-from homevisit_eval.effects.wild_bootstrap import (
+import homevisit_eval.effects.resampling.bootstrap_draws as draws_module
+import homevisit_eval.effects.resampling.scores_by_cluster as scores_module
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
+from homevisit_eval.effects.regression.prepared_design import prepare_design
+from homevisit_eval.effects.resampling.bootstrap_draws import VALUES, sign_vectors
+from homevisit_eval.effects.resampling.families_of_tests import romano_wolf
+from homevisit_eval.effects.resampling.romano_wolf import romano_wolf_test, stepdown_bootstrap
+from homevisit_eval.effects.resampling.scores_by_cluster import cluster_scores
+from homevisit_eval.effects.resampling.wild_bootstrap import (
     BootstrapTest,
     bootstrap_coefficient,
     wild_bootstrap_test,

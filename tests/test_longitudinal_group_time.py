@@ -11,13 +11,13 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from homevisit_eval.effects.doubly_robust import doubly_robust_effect
 from homevisit_eval.effects.longitudinal import (
     aggregate_effects,
     first_treated_periods,
     group_time_effects,
     pretrend_test,
 )
+from homevisit_eval.effects.weighting.doubly_robust import doubly_robust_effect
 from homevisit_eval.errors import EstimationError
 from longitudinal_worlds import staggered, true_effect
 

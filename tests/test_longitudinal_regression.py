@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from homevisit_eval.effects.least_squares import fit_least_squares
 from homevisit_eval.effects.longitudinal import (
     aggregate_effects,
     difference_in_differences,
@@ -18,6 +17,7 @@ from homevisit_eval.effects.longitudinal import (
     interaction_weighted_pretrend_test,
     two_way_weights,
 )
+from homevisit_eval.effects.regression.least_squares import fit_least_squares
 from homevisit_eval.errors import EstimationError
 from longitudinal_worlds import staggered, true_effect
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from effect_examples import one_effect
-from homevisit_eval.effects.adjusted_p_values import adjusted_p_values, romano_wolf
+from homevisit_eval.effects.resampling.families_of_tests import adjusted_p_values, romano_wolf
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.multiplicity import adjust_p_values, benjamini_hochberg
 

@@ -11,8 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from homevisit_eval.effects.generalized_linear import GeneralizedLinearFit, fit_generalized_linear
-from homevisit_eval.effects.margins import average_effect, average_slope
+from homevisit_eval.effects.likelihood.generalized_linear import (
+    GeneralizedLinearFit,
+    fit_generalized_linear,
+)
+from homevisit_eval.effects.likelihood.margins import average_effect, average_slope
 
 FOLDER = Path(__file__).parent / "reference" / "regression"
 

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from scipy.optimize import brentq
 
-from homevisit_eval.effects.mixed import MixedFit, _inference, fit_random_intercept
-from homevisit_eval.effects.mixed_design import MixedDesign, mixed_design
-from homevisit_eval.effects.mixed_likelihood import ProfilePoint, group_sums, profile_at
+from homevisit_eval.effects.mixed.design import MixedDesign, mixed_design
+from homevisit_eval.effects.mixed.likelihood import ProfilePoint, group_sums, profile_at
+from homevisit_eval.effects.mixed.models import MixedFit, _inference, fit_random_intercept
 
 FOLDER = Path(__file__).parent / "reference" / "regression"
 

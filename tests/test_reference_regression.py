@@ -11,18 +11,18 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from homevisit_eval.effects.least_squares import (
+from homevisit_eval.effects.regression.least_squares import (
     LeastSquaresFit,
     fit_least_squares,
     fit_outcome,
 )
-from homevisit_eval.effects.prepared_design import PreparedDesign, prepare_design
-from homevisit_eval.effects.randomized_experiment import difference_of_means, fit_lin
-from homevisit_eval.effects.several_clusterings import (
+from homevisit_eval.effects.regression.prepared_design import PreparedDesign, prepare_design
+from homevisit_eval.effects.regression.randomized_experiment import difference_of_means, fit_lin
+from homevisit_eval.effects.regression.several_clusterings import (
     fit_driscoll_kraay,
     fit_several_clusterings,
 )
-from homevisit_eval.effects.wald_tests import joint_test, zero_constraints
+from homevisit_eval.effects.regression.wald_tests import joint_test, zero_constraints
 from homevisit_eval.multiplicity import benjamini_hochberg
 
 FOLDER = Path(__file__).parent / "reference" / "regression"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from homevisit_eval.effects import Effect
-from homevisit_eval.effects.adjusted_p_values import (
+from homevisit_eval.effects.resampling.families_of_tests import (
     AdjustmentMethod,
     adjusted_p_values,
     benjamini_hochberg,

@@ -16,8 +16,8 @@ from homevisit_eval.design.checks import allowed
 from homevisit_eval.effects.effect import Effect, observed_of_matched, tells_no_small_count
 from homevisit_eval.effects.estimate import estimate_effect
 from homevisit_eval.effects.fit_model import fit_model
-from homevisit_eval.effects.least_squares import CovarianceType, fit_outcome
-from homevisit_eval.effects.prepared_design import prepare_design
+from homevisit_eval.effects.regression.least_squares import CovarianceType, fit_outcome
+from homevisit_eval.effects.regression.prepared_design import prepare_design
 from homevisit_eval.effects.regression_rows import RegressionRows, regression_rows
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import MatchedSample

@@ -31,8 +31,8 @@ from homevisit_eval.effect_sizes import (
 )
 from homevisit_eval.effects.effect import Effect
 from homevisit_eval.effects.fit_model import fit_model
-from homevisit_eval.effects.imputation import imputed_effect_on_treated
 from homevisit_eval.effects.model_fit import ModelFit
+from homevisit_eval.effects.regression.imputation import imputed_effect_on_treated
 from homevisit_eval.effects.regression_rows import RegressionRows, regression_rows
 from homevisit_eval.effects.whose import EFFECT_ON, GROUPS, Target
 from homevisit_eval.errors import EstimationError

@@ -22,8 +22,8 @@ from homevisit_eval.effects.other_models import (
     fit_matched_difference,
     fit_random_intercept,
 )
+from homevisit_eval.effects.regression.several_clusterings import SeveralCovariance
 from homevisit_eval.effects.regression_rows import RegressionRows
-from homevisit_eval.effects.several_clusterings import SeveralCovariance
 from homevisit_eval.matching.matched_sample import MatchedSample
 
 __all__ = ["fit_model"]

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from homevisit_eval.effects.covariance import COVARIANCES, CovarianceType
-from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_least_squares
+from homevisit_eval.effects.regression.covariance import COVARIANCES, CovarianceType
+from homevisit_eval.effects.regression.least_squares import LeastSquaresFit, fit_least_squares
 from homevisit_eval.effects.rubin import pool_estimates
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.frame import (

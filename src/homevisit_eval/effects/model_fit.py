@@ -10,10 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from homevisit_eval.effects.least_squares import CovarianceType, LeastSquaresFit, fit_outcome
-from homevisit_eval.effects.prepared_design import PreparedDesign, prepare_design, row_influence
+from homevisit_eval.effects.regression.least_squares import (
+    CovarianceType,
+    LeastSquaresFit,
+    fit_outcome,
+)
+from homevisit_eval.effects.regression.prepared_design import (
+    PreparedDesign,
+    prepare_design,
+    row_influence,
+)
+from homevisit_eval.effects.regression.several_clusterings import (
+    SeveralCovariance,
+    fit_several_clusterings,
+)
 from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, one_row_a_match
-from homevisit_eval.effects.several_clusterings import SeveralCovariance, fit_several_clusterings
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import MatchedSample
 

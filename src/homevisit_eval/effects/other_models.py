@@ -24,18 +24,18 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.design.questions import Scale
 from homevisit_eval.disclosure import shown_count
-from homevisit_eval.effects.average_effect import AverageEffect
-from homevisit_eval.effects.cross_fitted_effect import cross_fitted_effect
-from homevisit_eval.effects.doubly_robust import doubly_robust_effect
-from homevisit_eval.effects.families import Family
-from homevisit_eval.effects.generalized_linear import fit_generalized_linear
-from homevisit_eval.effects.margins import average_effect
-from homevisit_eval.effects.matched_effect import matched_effect
-from homevisit_eval.effects.mixed import fit_random_intercept as fit_mixed
+from homevisit_eval.effects.likelihood.families import Family
+from homevisit_eval.effects.likelihood.generalized_linear import fit_generalized_linear
+from homevisit_eval.effects.likelihood.margins import average_effect
+from homevisit_eval.effects.mixed.models import fit_random_intercept as fit_mixed
 from homevisit_eval.effects.model_fit import ModelFit, said_of
 from homevisit_eval.effects.regression_rows import TREATMENT, RegressionRows, covariate_columns
+from homevisit_eval.effects.replacement.given_matches import matched_effect
+from homevisit_eval.effects.weighting.average_effect import AverageEffect
+from homevisit_eval.effects.weighting.cross_fitted import cross_fitted_effect
+from homevisit_eval.effects.weighting.doubly_robust import doubly_robust_effect
+from homevisit_eval.effects.weighting.working_models import OutcomeModel as WorkingModel
 from homevisit_eval.effects.whose import GROUPS
-from homevisit_eval.effects.working_models import OutcomeModel as WorkingModel
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.band.support import find_support
 from homevisit_eval.matching.frame import factor_levels, is_factor

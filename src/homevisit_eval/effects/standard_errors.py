@@ -15,16 +15,16 @@ from homevisit_eval.design.checks import allowed
 from homevisit_eval.design.questions import Role
 from homevisit_eval.effects.effect import tells_no_small_count
 from homevisit_eval.effects.estimate import check_rows
-from homevisit_eval.effects.least_squares import CovarianceType
 from homevisit_eval.effects.model_fit import ModelFit, fit_linear, fit_two_ways
-from homevisit_eval.effects.randomization import randomization_test
+from homevisit_eval.effects.regression.least_squares import CovarianceType
 from homevisit_eval.effects.regression_rows import (
     TREATMENT,
     RegressionRows,
     clustered_by,
     regression_rows,
 )
-from homevisit_eval.effects.wild_bootstrap import WeightType, wild_bootstrap_test
+from homevisit_eval.effects.resampling.randomization import randomization_test
+from homevisit_eval.effects.resampling.wild_bootstrap import WeightType, wild_bootstrap_test
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import MatchedSample
 

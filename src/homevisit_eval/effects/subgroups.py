@@ -17,11 +17,11 @@ from homevisit_eval.design.questions import Role
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count
 from homevisit_eval.effects.effect import tells_no_small_count
 from homevisit_eval.effects.estimate import check_rows, observed_estimand
-from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_outcome
 from homevisit_eval.effects.model_fit import fit_linear, said_of
-from homevisit_eval.effects.prepared_design import PreparedDesign, prepare_design
+from homevisit_eval.effects.regression.least_squares import LeastSquaresFit, fit_outcome
+from homevisit_eval.effects.regression.prepared_design import PreparedDesign, prepare_design
+from homevisit_eval.effects.regression.wald_tests import JointTest, TestType, joint_test
 from homevisit_eval.effects.regression_rows import RegressionRows, regression_rows
-from homevisit_eval.effects.wald_tests import JointTest, TestType, joint_test
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import Estimand, MatchedSample
 

@@ -99,7 +99,7 @@ def finish(figure: Figure, synthetic: bool) -> None:
             fontweight="bold",
             color=ORANGE,
         )
-    if layout := figure.get_layout_engine():
+    if figure.axes and (layout := figure.get_layout_engine()):
         layout.execute(figure)
     figure.set_layout_engine("none")
 

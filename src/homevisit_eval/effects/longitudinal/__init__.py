@@ -5,10 +5,6 @@ from homevisit_eval.effects.longitudinal.aggregation import (
     aggregate_effects,
     aggregated_pretrend_test,
 )
-from homevisit_eval.effects.longitudinal.difference_in_differences import (
-    DifferenceInDifferences,
-    difference_in_differences,
-)
 from homevisit_eval.effects.longitudinal.event_study import (
     EventStudy,
     event_study_pretrend_test,
@@ -32,6 +28,10 @@ from homevisit_eval.effects.longitudinal.interaction_weighted import (
     interaction_weighted_pretrend_test,
 )
 from homevisit_eval.effects.longitudinal.panel_rows import first_treated_periods
+from homevisit_eval.effects.longitudinal.two_way_effects import (
+    DifferenceInDifferences,
+    difference_in_differences,
+)
 from homevisit_eval.effects.longitudinal.two_way_weights import TwoWayWeights, two_way_weights
 
 __all__ = [

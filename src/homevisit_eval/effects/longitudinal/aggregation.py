@@ -115,9 +115,9 @@ def aggregate_effects(
         ``"simple"``: over all effects after treatment, each by the size of its group.
         ``"event_time"``: over the groups at the same time since treatment, those left out for
         which it is the base period while others have an effect there (calendars with gaps);
-        overall, the plain mean of event times of 0 or more. ``"group"``: the plain mean of each group's effects
-        after treatment; overall, by the size of groups. ``"calendar"``: over the groups treated
-        in the same period; overall, the plain mean of periods.
+        overall, the plain mean of event times of 0 or more. ``"group"``: the plain mean of each
+        group's effects after treatment; overall, by the size of groups. ``"calendar"``: over the
+        groups treated in the same period; overall, the plain mean of periods.
     followed_until
         With ``"event_time"``: only groups that have an effect at this event time, and event
         times up to it, so that the same groups are averaged throughout.

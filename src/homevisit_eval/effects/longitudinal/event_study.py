@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
-from homevisit_eval.effects.degrees_of_freedom import DfType, NestedEffects
-from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_outcome
 from homevisit_eval.effects.longitudinal.panel_covariance import (
     PanelCovariance,
     chosen_covariance,
@@ -24,8 +22,15 @@ from homevisit_eval.effects.longitudinal.panel_rows import (
     renamed_error,
     start_periods,
 )
-from homevisit_eval.effects.prepared_design import PreparedDesign, prepare_design
-from homevisit_eval.effects.wald_tests import JointTest, TestType, joint_test, zero_constraints
+from homevisit_eval.effects.regression.degrees_of_freedom import DfType, NestedEffects
+from homevisit_eval.effects.regression.least_squares import LeastSquaresFit, fit_outcome
+from homevisit_eval.effects.regression.prepared_design import PreparedDesign, prepare_design
+from homevisit_eval.effects.regression.wald_tests import (
+    JointTest,
+    TestType,
+    joint_test,
+    zero_constraints,
+)
 from homevisit_eval.errors import EstimationError
 
 __all__ = ["Endpoints", "EventStudy", "event_study_pretrend_test", "fit_event_study"]

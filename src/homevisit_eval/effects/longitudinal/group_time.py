@@ -39,8 +39,8 @@ from homevisit_eval.effects.longitudinal.two_period import (
     change_effect,
     group_score,
 )
-from homevisit_eval.effects.prepared_design import one_thread
-from homevisit_eval.effects.working_models import standard_columns
+from homevisit_eval.effects.regression.prepared_design import one_thread
+from homevisit_eval.effects.weighting.working_models import standard_columns
 from homevisit_eval.errors import EstimationError
 
 __all__ = [

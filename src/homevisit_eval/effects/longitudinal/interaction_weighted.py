@@ -8,7 +8,6 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from homevisit_eval.effects.least_squares import LeastSquaresFit, fit_outcome
 from homevisit_eval.effects.longitudinal.cohort_rows import (
     CohortComparison,
     CohortRows,
@@ -31,7 +30,8 @@ from homevisit_eval.effects.longitudinal.panel_rows import (
     renamed_error,
     start_periods,
 )
-from homevisit_eval.effects.prepared_design import (
+from homevisit_eval.effects.regression.least_squares import LeastSquaresFit, fit_outcome
+from homevisit_eval.effects.regression.prepared_design import (
     PreparedDesign,
     cluster_influence,
     prepare_design,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from homevisit_eval.effects.covariance import CovarianceType
+from homevisit_eval.effects.regression.covariance import CovarianceType
 
 __all__ = ["MANY_CLUSTERS", "PanelCovariance", "chosen_covariance"]
 

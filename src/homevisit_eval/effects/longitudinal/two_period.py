@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from homevisit_eval.effects.working_models import (
+from homevisit_eval.effects.weighting.working_models import (
     Regression,
     WorkingModel,
     dropped_note,

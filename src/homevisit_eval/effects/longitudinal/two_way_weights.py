@@ -14,7 +14,7 @@ from homevisit_eval.effects.longitudinal.panel_rows import (
     renamed_error,
     start_periods,
 )
-from homevisit_eval.effects.prepared_design import PreparedDesign, prepare_design
+from homevisit_eval.effects.regression.prepared_design import PreparedDesign, prepare_design
 from homevisit_eval.errors import EstimationError
 
 __all__ = ["TREATED", "TwoWayWeights", "treatment_design", "two_way_weights", "weights_of_cells"]
