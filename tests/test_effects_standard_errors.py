@@ -201,10 +201,23 @@ def test_the_cluster_of_the_model_does_not_change_the_list():
 
 
 def test_without_sets_their_ways_are_left_out():
-    for matched in (matched_example(200, matching=False), with_replacement(200)):
-        compared = compare_standard_errors(matched, OUTCOME, DifferenceInMeans(), draws=DRAWS)
-        assert not any("matched" in row.recipe for row in compared.rows)
-        assert len(compared.rows) == 3 + len(SCHOOL) + 2
+    compared = compare_standard_errors(
+        matched_example(200, matching=False), OUTCOME, DifferenceInMeans(), draws=DRAWS
+    )
+    assert not any("matched" in row.recipe for row in compared.rows)
+    assert len(compared.rows) == 3 + len(SCHOOL) + 2
+
+
+def test_after_matching_with_replacement_students_and_sets_stand_side_by_side():
+    matched = with_replacement(200)
+    compared = compare_standard_errors(matched, OUTCOME, DifferenceInMeans(), draws=DRAWS)
+    ways = {row.cluster: row for row in compared.rows if "+" in row.cluster}
+    assert list(ways) == ["school_id+matched_set", "student_id+matched_set"]
+    model = DifferenceInMeans(cluster="student_id+matched_set", covariance="CR1S")
+    effect = estimate_effect(matched, OUTCOME, model)
+    row = ways["student_id+matched_set"]
+    assert (row.std_error, row.df) == pytest.approx((effect.std_error, effect.df), rel=1e-12)
+    assert compared.estimate == pytest.approx(effect.estimate, rel=1e-12)
 
 
 def test_the_confidence_level_is_that_of_the_design():

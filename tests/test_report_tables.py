@@ -19,6 +19,18 @@ from homevisit_eval.report.words import impact_sentence, verdict
 LINES = ("remaining", "excluded", "not observed", "observed")
 
 
+def test_clusters_of_students_are_hidden_where_they_tell_how_few_are_lost() -> None:
+    lost = {"cluster": "student_id", "n_visited": 1991, "matched_visited": 1996, "clusters": 3987}
+    few = fabricated.effect(**lost)
+    nobody = fabricated.effect(**{**lost, "n_visited": 1996})
+    schools = fabricated.effect(**{**lost, "cluster": "school_id", "clusters": 60})
+    for table in (tables.full_estimates, lambda some: tables.sensitivity_grid(some, [])):
+        assert table([few]).frame[["clusters", "df"]].isna().all(axis=None)
+        assert "3,987" not in table([few]).text() + table([few]).to_csv_text()
+        assert table([nobody]).frame["clusters"].tolist() == [3987]
+        assert table([schools]).frame["clusters"].tolist() == [60]
+
+
 def test_key_findings_are_the_numbers_of_the_effects() -> None:
     effects = fabricated.effects()
     table = tables.impacts(effects)

@@ -62,8 +62,8 @@ class Answer:
     sensitivity
         The same outcomes under the design's variations; primary questions only.
     standard_errors
-        The primary estimates with every standard error side by side, where the model is linear;
-        under multiple imputation of the first completed sample.
+        The primary estimates with every standard error side by side, where the model is linear
+        and no covariate is imputed.
     skipped
         Sentences about what could not be computed, and why; empty if nothing.
     """
@@ -225,17 +225,22 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
         MappingProxyType(balances),
         tuple(_with_range_of_balance(one, balances[one.outcome.name]) for one in effects),
         tuple(sensitivity),
-        tuple(_standard_errors(matched[0], effects)),
+        tuple(_standard_errors(matched, effects)),
         tuple(skipped),
     )
 
 
-def _standard_errors(matched: MatchedSample, effects: Sequence[Effect]) -> Iterator[StandardErrors]:
-    """Yield the standard errors of the primary estimates of linear models, side by side."""
+def _standard_errors(
+    matched: Sequence[MatchedSample], effects: Sequence[Effect]
+) -> Iterator[StandardErrors]:
+    """Yield the standard errors of the primary estimates of linear models, side by side.
+
+    Pooled estimates have none: each completed sample has another estimate.
+    """
     for effect in effects:
         linear = isinstance(effect.model, FixedEffects | DifferenceInMeans)
-        if effect.role == "primary" and linear:
-            yield compare_standard_errors(matched, effect.outcome.name)
+        if effect.role == "primary" and linear and len(matched) == 1:
+            yield compare_standard_errors(matched[0], effect.outcome.name)
 
 
 def _skipped(question: Question, reason: Exception) -> Answer:

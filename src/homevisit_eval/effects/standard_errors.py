@@ -159,7 +159,7 @@ def compare_standard_errors(
         One of the question's outcomes.
     model
         `FixedEffects` or `DifferenceInMeans`; by default that of the question, else that of the
-        design. Its own cluster and covariance are one row among the others.
+        design. Its cluster and covariance play no part.
     draws
         Of the wild cluster bootstrap and of randomization inference.
     seed
@@ -169,7 +169,8 @@ def compare_standard_errors(
     -------
     StandardErrors
         Independent student-years (HC1, HC3); clusters by student, by matched set and by school
-        (CR0 to CR3), school and matched set together; the restricted wild bootstrap by school;
+        (CR0 to CR3), school and matched set together (after matching with replacement also student
+        and set); the restricted wild bootstrap by school;
         randomization within matched sets. Those of matched sets only where there are any.
 
     Raises
@@ -244,8 +245,10 @@ def _ways(run: _Run) -> Iterator[tuple[str, Callable[[], StandardError]]]:
     kinds += [("school_id", one) for one in BY_SCHOOL]
     for cluster, covariance in kinds:
         yield _recipe(covariance, cluster), partial(_sandwich, run, cluster, covariance)
-    if sets:
-        yield "CR1S by school_id and matched_set", partial(_two_ways, run)
+    if sets or len(run.matched.matches.pairs):
+        for first in ("school_id",) if sets else ("school_id", "student_id"):
+            both = f"{first}+matched_set"
+            yield _recipe("CR1S", both), partial(_two_ways, run, first)
     for kind in get_args(WeightType):
         yield f"wild bootstrap, {kind}", partial(_bootstrap, run, kind)
     if sets:
@@ -257,9 +260,10 @@ def _sandwich(run: _Run, cluster: str, covariance: CovarianceType) -> StandardEr
     return _of_fit(run, fit_linear(rows, run.outcome, covariance), covariance, cluster)
 
 
-def _two_ways(run: _Run) -> StandardError:
-    fit = fit_two_ways(run.matched, run.rows, run.outcome, "CR1S")
-    return _of_fit(run, fit, "CR1S", "school_id+matched_set")
+def _two_ways(run: _Run, first: str) -> StandardError:
+    rows = clustered_by(run.matched, run.rows, first)
+    fit = fit_two_ways(run.matched, rows, run.outcome, "CR1S")
+    return _of_fit(run, fit, "CR1S", f"{first}+matched_set")
 
 
 def _recipe(covariance: str, cluster: str) -> str:

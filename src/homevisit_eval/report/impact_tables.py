@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
+from homevisit_eval.effects.effect import observed_of_matched, tells_no_small_count
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import NOTES_BETWEEN, effect_notes, with_effect_notes
 from homevisit_eval.report.estimand_words import interacted_label, stand_for, targets_note
@@ -111,6 +112,9 @@ RESTING = (
 
 OWN = ("adjusted_mean_visited", "mean_visited", "sd_visited", "mean_comparison", "sd_comparison")
 """What rests on one group only, that of its name."""
+
+TELLING = ("clusters", "clusters_visited", "clusters_comparison", "df")
+"""What tells the number of student-years where clusters are students, sets or rows."""
 
 KEY_COLUMNS = (
     "outcome", "question", "unit", "estimand", "adjusted_mean_visited",
@@ -231,6 +235,7 @@ def full_estimates(effects: Sequence[Effect], name: str = "B1") -> Table:
         ),
         notes=(
             *_convention_notes(effects),
+            "Clusters and degrees of freedom that would tell a count of few students are left out. "
             "K counts the fitted parameters, absorbed cells included. Improvement index: change "
             "in percentile rank of the average comparison student; positive is favorable. The "
             "sign of the effect size is that of the difference.",
@@ -370,6 +375,8 @@ def _value(effect: Effect, column: str) -> Any:
         "sentence": impact_sentence,
         "notes": lambda one: NOTES_BETWEEN.join(effect_notes(one)),
     }
+    if column in TELLING and not tells_no_small_count(effect.cluster, observed_of_matched(effect)):
+        return None
     return made[column](effect) if column in made else getattr(effect, column)
 
 
