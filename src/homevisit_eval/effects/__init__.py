@@ -15,6 +15,7 @@ from homevisit_eval.effects.effect import (
 from homevisit_eval.effects.estimate import (
     estimate_effect,
 )
+from homevisit_eval.effects.formula import fit_formula
 from homevisit_eval.effects.frame_effect import (
     FrameEffect,
     estimate_frame_effect,
@@ -141,6 +142,7 @@ __all__ = [
     "estimate_frame_effect",
     "estimate_subgroups",
     "fit_driscoll_kraay",
+    "fit_formula",
     "fit_generalized_linear",
     "fit_least_squares",
     "fit_lin",

@@ -106,15 +106,19 @@ class Effect:
         label = "synthetic data, " if self.synthetic else ""
         visited = _at_least(self.n_visited, self.matched_visited)
         comparison = _at_least(self.n_comparison, self.matched_comparison)
-        by = "" if self.cluster == "none" else f" by {self.cluster}"
-        if tells_no_small_count(self.cluster, observed_of_matched(self)):
-            by += "" if self.cluster == "none" else f", G = {self.clusters}"
-            by += f", df = {self.df:.1f}"
+        recipe = (
+            self.covariance if self.cluster == "none" else f"{self.covariance} by {self.cluster}"
+        )
+        known = tells_no_small_count(self.cluster, observed_of_matched(self))
+        if known and self.cluster != "none":
+            recipe += f", G = {self.clusters}"
+        recipe += f", K = {self.parameters}"
+        if known:
+            recipe += f", df = {self.df:.1f} ({self.df_convention.partition(' (')[0]})"
         return (
             f"Effect({label}{self.outcome.name}, {self.estimand}: {self.estimate:+.4f} "
             f"[{self.ci_low:+.4f}, {self.ci_high:+.4f}], p = {self.p_value:.3f};\n"
-            f"  {visited} visited and {comparison} comparison student-years; "
-            f"{self.covariance}{by})"
+            f"  {visited} visited and {comparison} comparison student-years;\n  {recipe})"
         )
 
     def _repr_html_(self) -> str:
