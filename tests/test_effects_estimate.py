@@ -284,7 +284,8 @@ def test_same_input_same_output_and_nothing_is_changed():
 def test_it_shows_estimate_and_recipe_but_no_small_count():
     text = repr(one_effect())
     assert "synthetic data, attendance_rate, ATT in the matched sample" in text
-    assert "450 visited and 450 comparison student-years; CR2 by school_id, G = 24" in text
+    assert "450 visited and 450 comparison student-years;\n  CR2 by school_id, G = 24, K = " in text
+    assert "(Satterthwaite)" in text
     assert "<10 visited" in repr(replace(one_effect(), n_visited=9))
 
 

@@ -559,7 +559,7 @@ def test_clusters_by_student_tell_no_few_that_lack_the_outcome():
         assert " G = " not in repr(estimate_effect(few, "attendance_rate", model))
         assert "df" not in repr(estimate_effect(few, "attendance_rate", model))
         assert " G = " in repr(estimate_effect(matched, "attendance_rate", model))
-    assert " G = 24, df = " in repr(estimate_effect(few, "attendance_rate"))
+    assert " G = 24, K = " in repr(estimate_effect(few, "attendance_rate"))
 
 
 def test_a_known_effect_is_within_four_errors_by_every_model():
