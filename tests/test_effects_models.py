@@ -218,7 +218,7 @@ def with_sets(matched: MatchedSample, change) -> MatchedSample:
 @pytest.mark.parametrize("estimator", ["aipw", "ipwra"])
 def test_doubly_robust_equals_the_array_function(target, estimator):
     matched = aimed_at(matched_example(600), target)
-    model = DoublyRobust(estimator=estimator)
+    model = DoublyRobust(estimator=estimator, outcome_model="by_scale")
     effect = estimate_effect(matched, "any_incident", model)
     frame = frame_of(matched, "any_incident")
     by_hand = doubly_robust_effect(

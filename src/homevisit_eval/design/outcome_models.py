@@ -202,8 +202,8 @@ class DoublyRobust:
         ``"aipw"``: augmented inverse probability weighting. ``"ipwra"``: regression with inverse
         probability weights.
     outcome_model
-        ``"linear"``, ``"logit"`` or ``"poisson"``; ``"by_scale"`` takes logit for fractions and
-        binary outcomes, Poisson for counts and linear for the rest.
+        ``"linear"``, which always has a fit, ``"logit"`` or ``"poisson"``; ``"by_scale"`` takes
+        logit for fractions and binary outcomes, Poisson for counts and linear for the rest.
     absorb
         Columns whose interaction enters both models as categories.
     folds
@@ -233,7 +233,7 @@ class DoublyRobust:
 
     model: Literal["doubly_robust"] = "doubly_robust"
     estimator: Literal["aipw", "ipwra"] = "aipw"
-    outcome_model: Literal["by_scale", "linear", "logit", "poisson"] = "by_scale"
+    outcome_model: Literal["linear", "by_scale", "logit", "poisson"] = "linear"
     absorb: Annotated[tuple[str, ...], Distinct] = ("school_year", "grade")
     folds: Folds = "none"
     seed: Seed = 1
