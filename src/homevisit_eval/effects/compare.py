@@ -72,7 +72,7 @@ class EffectDifference:
         label = "synthetic data, " if self.first.synthetic else ""
         counts = (*observed_of_matched(self.first), *observed_of_matched(self.second))
         told = tells_no_small_count(self.cluster, counts)
-        how = f", G = {self.clusters}, df = {self.df:.1f}" if told else ""
+        how = f", G = {self.clusters}, df = {self.df:.1f} ({self.df_convention})" if told else ""
         return (
             f"EffectDifference({label}{self.first.outcome.name}: {self.first.estimate:+.4f} less "
             f"{self.second.estimate:+.4f} = {self.estimate:+.4f} "

@@ -109,7 +109,8 @@ class FrameEffect:
             f"p = {self.p_value:.3f};\n"
             f"  {self.n_treated:,} treated (effectively {self.effective_treated:,.0f}) and "
             f"{self.n_comparison:,} comparison rows (effectively "
-            f"{self.effective_comparison:,.0f}); {self.covariance}{by}, df = {self.df:.1f})"
+            f"{self.effective_comparison:,.0f}); {self.covariance}{by}, K = {self.parameters}, "
+            f"df = {self.df:.1f}, {self.df_convention})"
         )
 
     def _repr_html_(self) -> str:
