@@ -94,14 +94,26 @@ def test_a_factor_of_combinations_is_absorbed_and_several_join_by_plus():
         ("y ~ visited + nothing", "nothing is no column of the data frame; it has y, x"),
         ("y ~ visited | nothing", "nothing is no column"),
         ("y ~ np.sqrt(place)", "a term cannot be computed"),
-        ("place ~ visited", "makes 3 columns|makes 2 columns|cannot be computed"),
+        ("place ~ visited", "outcome 'place' holds no numbers"),
+        ("text ~ visited", "outcome 'text' holds no numbers"),
+        ("y ~ y + visited", "outcome stands on the right"),
         ("y ~ lack + visited", r"values are missing in lack \(<10\) of 400 rows"),
     ],
 )
 def test_what_is_refused(formula, said):
-    frame = small().assign(lack=lambda f: f["x"].where(f.index > 4))
+    frame = small().assign(lack=lambda f: f["x"].where(f.index > 4), text="abc")
     with pytest.raises(EstimationError, match=said):
         fit_formula(frame, formula, clusters="school")
+
+
+def test_weights_and_clusters_are_names_of_columns():
+    frame = small()
+    with pytest.raises(EstimationError, match="weights 'place' holds no numbers"):
+        fit_formula(frame, "y ~ visited", weights="place")
+    with pytest.raises(EstimationError, match="names of its columns"):
+        fit_formula(frame, "y ~ visited", clusters=frame["school"])
+    with pytest.raises(EstimationError, match="pandas DataFrame"):
+        fit_formula([[1, 2]], "y ~ visited")
 
 
 def test_the_frame_is_unchanged_and_errors_name_the_formula():

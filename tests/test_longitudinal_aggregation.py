@@ -214,5 +214,5 @@ def test_a_calendar_with_gaps_does_not_average_reference_periods_with_effects():
 def test_never_treated_coded_as_zero_is_refused():
     world = staggered(4, n=40)
     first = np.where(np.isfinite(world.first_treated), world.first_treated, 0.0)
-    with pytest.raises(EstimationError, match=r"first_treated is 0 in \d+ rows.*infinity"):
+    with pytest.raises(EstimationError, match=r"first_treated is 0 or below in \d+ rows.*infinity"):
         group_time_effects(world.y, world.unit, world.period + 2000, first + 2000 * (first > 0))

@@ -72,11 +72,17 @@ def fit_formula(
     >>> fit_formula(frame, "y ~ visited").coefficients.round(6).tolist()
     [1.5, 3.0]
     """
+    if not isinstance(frame, pd.DataFrame) or not all(
+        isinstance(one, str) for one in (weights, clusters)
+    ):
+        raise EstimationError(
+            "formula: frame must be a pandas DataFrame, weights and clusters names of its columns."
+        )
     terms, absorbed = _parts(formula)
     factors = [[name.strip() for name in factor.split("^")] for factor in absorbed]
     named = [name for factor in factors for name in factor]
     named += [name for name in (weights, clusters) if name]
-    y, X, names = _columns(frame, formula, terms, named)
+    y, X, names = _columns(frame, formula, terms, named, weights)
     if factors and INTERCEPT in names:
         at = names.index(INTERCEPT)
         X, names = np.delete(X, at, axis=1), [*names[:at], *names[at + 1 :]]
@@ -115,8 +121,15 @@ def _parts(formula: str) -> tuple[str, list[str]]:
     return pieces[0], absorbed
 
 
+def _check_numbers(frame: pd.DataFrame, formula: str, name: str, what: str) -> None:
+    if not pd.api.types.is_numeric_dtype(frame[name]):
+        raise EstimationError(
+            f"formula {formula!r}: {what} {name!r} holds no numbers; give a column of numbers."
+        )
+
+
 def _columns(
-    frame: pd.DataFrame, formula: str, terms: str, others: Sequence[str]
+    frame: pd.DataFrame, formula: str, terms: str, others: Sequence[str], weights: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
     """Return outcome, columns and their names."""
     from formulaic import Formula
@@ -125,15 +138,24 @@ def _columns(
     try:
         read = Formula(terms)
         needed = sorted({str(name) for name in read.required_variables})
-    except FormulaicError:
+    except (FormulaicError, SyntaxError):
         raise EstimationError(
             f"formula {formula!r}: it cannot be read. Write columns joined by +, : or *."
         ) from None
     _check_columns(frame, formula, [*needed, *others])
+    if weights:
+        _check_numbers(frame, formula, weights, "weights")
+    left = terms.partition("~")[0].strip()
+    if left in frame.columns:
+        _check_numbers(frame, formula, left, "outcome")
+        if left in {str(term).strip() for term in read.rhs}:
+            raise EstimationError(
+                f"formula {formula!r}: the outcome stands on the right as well. Leave it out there."
+            )
     try:
         matrices = read.get_model_matrix(frame, na_action="raise")
         outcome, X = matrices.lhs, matrices.rhs
-    except (FormulaicError, ValueError, TypeError):
+    except (FormulaicError, ValueError, TypeError, SyntaxError, AttributeError):
         raise EstimationError(
             f"formula {formula!r}: a term cannot be computed from its columns. Use columns of the "
             "frame, C(...) for factors, and functions such as log of numbers above 0."
@@ -148,6 +170,10 @@ def _columns(
 
 
 def _check_columns(frame: pd.DataFrame, formula: str, names: Sequence[str]) -> None:
+    if not frame.columns.is_unique:
+        raise EstimationError(
+            f"formula {formula!r}: column names of the data frame repeat; each must be unique."
+        )
     unknown = [name for name in dict.fromkeys(names) if name not in frame.columns]
     if unknown:
         raise EstimationError(

@@ -289,10 +289,10 @@ def start_periods(function: str, rows: PanelRows, first_treated: ArrayLike) -> F
             f"{function}: first_treated is missing in {missing} rows; give the period of first "
             "treatment, and infinity for units that are never treated."
         )
-    zero = int((start == 0).sum())
+    zero = int((start <= 0).sum())
     if zero and rows.periods.min() > 1:
         raise EstimationError(
-            f"{function}: first_treated is 0 in {zero} rows, long before the first period "
+            f"{function}: first_treated is 0 or below in {zero} rows, long before the first period "
             f"({rows.periods.min():g}). Some programs code units that are never treated so; here "
             "they have infinity (numpy.inf)."
         )
