@@ -106,6 +106,12 @@ def test_what_is_refused(formula, said):
         fit_formula(frame, formula, clusters="school")
 
 
+def test_degrees_of_freedom_are_asked_for_by_names_that_there_are():
+    for wrong, said in ((["nobody"], "df_for names nobody"), ("visited", "df_for is one text")):
+        with pytest.raises(EstimationError, match=said):
+            fit_formula(small(), "y ~ visited", clusters="school", df_for=wrong)
+
+
 def test_weights_and_clusters_are_names_of_columns():
     frame = small()
     with pytest.raises(EstimationError, match="weights 'place' holds no numbers"):

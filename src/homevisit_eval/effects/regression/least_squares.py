@@ -246,6 +246,7 @@ def fit_outcome(
     _check_kind(prepared, covariance)
     chosen = df_type(df, covariance)
     K = count_parameters(prepared, nested_effects)
+    _check_names(prepared, df_for)
     wanted = [j for j, name in enumerate(prepared.names) if df_for is None or name in df_for]
     with one_thread():
         coefficients, residuals = estimate(prepared, y)
@@ -316,6 +317,18 @@ def fitted(
         nested_effects=conventions.nested_effects,
         cluster_counts=conventions.cluster_counts,
     )
+
+
+def _check_names(prepared: PreparedDesign, df_for: Sequence[str] | None) -> None:
+    """Refuse names of columns that the design does not have."""
+    if isinstance(df_for, str):
+        raise EstimationError("least squares: df_for is one text; give a list of column names.")
+    unknown = set(df_for or ()) - {*prepared.names, *prepared.dropped}
+    if unknown:
+        raise EstimationError(
+            f"least squares: df_for names {', '.join(sorted(unknown))}, which X does not have; its "
+            f"columns are {', '.join((*prepared.names, *prepared.dropped))}."
+        )
 
 
 def estimate(prepared: PreparedDesign, y: ArrayLike) -> tuple[Floats, Floats]:
