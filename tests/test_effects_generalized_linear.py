@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy import special
 from scipy.special import expit, ndtr
 from scipy.stats import nbinom
 from statsmodels.discrete.discrete_model import NegativeBinomial
@@ -544,3 +545,23 @@ def test_probit_and_logit_agree_on_means_without_covariates():
     probit = fit_generalized_linear(y, X, family="probit")
     assert logit.coefficients == pytest.approx([np.log(1 / 3)], rel=RELATIVE)
     assert ndtr(probit.coefficients) == pytest.approx([0.25], rel=RELATIVE)
+
+
+def test_the_negative_binomial_stands_at_the_top_of_its_likelihood():
+    """An outside optimizer stops 3e-5 away; the likelihood itself, by differences, decides."""
+    rng = np.random.default_rng(3)
+    X = np.column_stack([np.ones(800), rng.normal(size=(800, 2))])
+    y = rng.poisson(np.exp(X @ [0.3, 0.4, -0.2]) * rng.gamma(2, 0.5, 800)).astype(float)
+    fit = fit_generalized_linear(y, X, family="negative_binomial")
+
+    def log_likelihood(values):
+        mean, size = np.exp(X @ values[:3]), 1 / values[3]
+        chosen = special.gammaln(y + size) - special.gammaln(size) - special.gammaln(y + 1)
+        return (
+            chosen + size * np.log(size / (size + mean)) + y * np.log(mean / (size + mean))
+        ).sum()
+
+    top, step = np.array([*fit.coefficients, fit.dispersion]), 1e-5
+    for e in np.eye(4):
+        slope = log_likelihood(top + step * e) - log_likelihood(top - step * e)
+        assert abs(slope) / (2 * step) < 1e-5
