@@ -31,7 +31,7 @@ from homevisit_eval.design import (
     design_checksum,
     read_design,
 )
-from homevisit_eval.design.questions import OUTCOME_SCALES
+from homevisit_eval.design.measures import OUTCOME_SCALES
 from homevisit_eval.errors import DesignError
 
 ROOT = Path(__file__).parents[1]
@@ -385,7 +385,7 @@ def test_all_faults_are_reported_at_once() -> None:
 
 
 def test_the_columns_that_may_be_named() -> None:
-    assert len(set(BASELINE_COLUMNS)) == len(BASELINE_COLUMNS) == 20
+    assert len(set(BASELINE_COLUMNS)) == len(BASELINE_COLUMNS) == 27
     assert tuple(OUTCOME_SCALES) == OUTCOME_COLUMNS
     assert not set(OUTCOME_COLUMNS) & set(BASELINE_COLUMNS)
 

@@ -146,7 +146,7 @@ def test_the_representation_shows_counts_and_the_estimand():
 
 def test_same_school_needs_pairs():
     sample = random_sample(10, comparison_schools="same_school")
-    with pytest.raises(MatchingError, match="'same_school' needs a matching method"):
+    with pytest.raises(MatchingError, match="only within school_id, which needs a matching method"):
         match_students(sample, NoMatching())
     with pytest.raises(MatchingError, match="'exact' names none"):
         match_students(sample, ExactMatching())

@@ -194,6 +194,8 @@ def tiny_panel(
         history=_table(connection, "history", [], ("student_id", "date")),
         visits=_table(connection, "visits", numbered, ("visit_id", *visit("", date.min))),
         spells=_table(connection, "spells", [], ("student_id", "date")),
+        stretches=_table(connection, "stretches", [], ("student_id", "date")),
+        school_days=_table(connection, "school_days", [], ("school_id", "date")),
         counts=(),
         missing=missing,
         measurement=measurement,

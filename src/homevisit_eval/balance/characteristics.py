@@ -22,10 +22,7 @@ from homevisit_eval.design import (
     OutcomeModel,
     Subclassification,
 )
-from homevisit_eval.design.questions import (
-    BINARY_BASELINE_COLUMNS,
-    CATEGORICAL_BASELINE_COLUMNS,
-)
+from homevisit_eval.design.measures import BINARY_BASELINE_COLUMNS, CATEGORICAL_BASELINE_COLUMNS
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.frame import factor_levels, is_factor
 from homevisit_eval.matching.matched_sample import MatchedSample, Matches
@@ -147,11 +144,10 @@ def sample_characteristics(
         in_model = isinstance(model, FixedEffects) and name in labels
         label = labels.get(name, name)
         found += _columns(sample.baseline[name], name, label, in_model=in_model, measured=measured)
-    if outcome is not None and outcome.baseline not in names:
-        name = outcome.baseline
-        if name in sample.baseline.columns:
-            label = labels.get(name, f"{outcome.label}, year before")
-            found += _columns(sample.baseline[name], name, label, in_model=False)
+    own = outcome.baseline if outcome is not None else None
+    if outcome is not None and own and own not in names and own in sample.baseline.columns:
+        label = labels.get(own, f"{outcome.label}, year before")
+        found += _columns(sample.baseline[own], own, label, in_model=False)
     return [replace(one, unit=covariate_unit(one.covariate)) for one in found]
 
 

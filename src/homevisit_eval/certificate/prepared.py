@@ -48,6 +48,10 @@ SPELL_COLUMNS = (
     "student_id VARCHAR, school_id VARCHAR, school_year BIGINT, grade BIGINT, entry_date DATE, "
     "exit_date DATE"
 )
+STRETCH_COLUMNS = (
+    'student_id VARCHAR, school_id VARCHAR, school_year BIGINT, start DATE, "end" DATE'
+)
+DAY_COLUMNS = "school_id VARCHAR, school_year BIGINT, date DATE, instructional_day BIGINT"
 
 
 def needs_files(district: District, measurement: Measurement) -> bool:
@@ -156,6 +160,8 @@ def _panel(simulation: Simulation, measurement: Measurement, engine: Engine) -> 
         history=_empty(engine, "history", HISTORY_COLUMNS),
         visits=store(engine.connection, visits, "visits"),
         spells=_empty(engine, "spells", SPELL_COLUMNS),
+        stretches=_empty(engine, "stretches", STRETCH_COLUMNS),
+        school_days=_empty(engine, "school_days", DAY_COLUMNS),
         counts=(),
         missing=(),
         measurement=measurement,

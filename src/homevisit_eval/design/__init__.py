@@ -13,6 +13,7 @@ from homevisit_eval.design.matching_methods import (
     Subclassification,
 )
 from homevisit_eval.design.matching_options import Coarsening, CovariateCaliper
+from homevisit_eval.design.measures import BASELINE_COLUMNS, OUTCOME_COLUMNS
 from homevisit_eval.design.missing_covariates import (
     CompleteCases,
     MissingCovariates,
@@ -29,15 +30,8 @@ from homevisit_eval.design.outcome_models import (
     OutcomeModel,
     RandomIntercept,
 )
-from homevisit_eval.design.questions import (
-    BASELINE_COLUMNS,
-    OUTCOME_COLUMNS,
-    Covariate,
-    Outcome,
-    Question,
-    Variation,
-)
-from homevisit_eval.design.study import Eligibility, Measurement, StudyDesign
+from homevisit_eval.design.questions import Covariate, Outcome, Question, TimingContrast, Variation
+from homevisit_eval.design.study import Eligibility, Measurement, RiskSets, StudyDesign
 from homevisit_eval.design.weighting_methods import (
     EntropyBalancing,
     InverseProbability,
@@ -77,8 +71,10 @@ __all__ = [
     "OverlapWeights",
     "Question",
     "RandomIntercept",
+    "RiskSets",
     "StudyDesign",
     "Subclassification",
+    "TimingContrast",
     "Variation",
     "design_checksum",
     "design_text",

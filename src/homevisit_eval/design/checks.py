@@ -21,6 +21,7 @@ from homevisit_eval.errors import DesignError
 __all__ = [
     "Days",
     "Distinct",
+    "MonthDay",
     "Name",
     "NotEmpty",
     "SchoolYear",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+MONTH_DAY = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
+MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 UNPRINTED = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a character, line breaks
 
 
@@ -65,6 +68,12 @@ def _is_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _is_month_day(value: str) -> str:
+    if not MONTH_DAY.fullmatch(value) or int(value[3:]) > MONTH_DAYS[int(value[:2]) - 1]:
+        raise DesignError(f'must be a month and a day, such as "02-01"; it is {shown(value)}.')
+    return value
+
+
 def between(low: float, high: float) -> AfterValidator:
     """Return the rule ``low <= value <= high`` for use in an annotation."""
 
@@ -78,6 +87,9 @@ def between(low: float, high: float) -> AfterValidator:
 
 Name = Annotated[str, AfterValidator(_is_name)]
 """A short name used in code and in file names."""
+
+MonthDay = Annotated[str, AfterValidator(_is_month_day)]
+"""A day of any year, as month and day: "02-01" is February 1."""
 
 Text = Annotated[str, AfterValidator(_is_text)]
 """One printed line."""

@@ -10,15 +10,25 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from homevisit_eval.design.questions import (
+from homevisit_eval.design.measures import (
     BASELINE_COLUMNS,
     CONTINUOUS_BASELINE_COLUMNS,
+    COUNTED_BY_DAY,
     OUTCOME_SCALES,
     STRATUM_COLUMNS,
+    measured_name,
 )
 from homevisit_eval.design.wording import Fault, Path, nearest, shown
 
 __all__ = ["as_tables", "inconsistencies"]
+
+FOLLOWING_WINDOWS = (
+    ("before_year", "fall"),
+    ("before_year", "spring"),
+    ("before_year", "during_year"),
+    ("fall", "spring"),
+)
+"""Windows of which the first ends before the second begins."""
 
 Tables = Mapping[str, Any]
 
@@ -65,6 +75,7 @@ def inconsistencies(tables: Tables) -> list[Fault]:
         _unknown_covariates,
         _unknown_outcomes,
         _unlisted_outcomes,
+        _unlisted_contrasts,
         _unknown_strata,
         _models_without_their_matching,
         _schools_without_pairs,
@@ -85,7 +96,7 @@ def _not_allowed(path: Path, name: Any, choices: tuple[str, ...], what: str) -> 
 
 
 def _repeated_names(tables: Tables) -> Iterator[Fault]:
-    for kind in ("covariates", "outcomes", "questions", "sensitivity"):
+    for kind in ("covariates", "outcomes", "questions", "sensitivity", "timing_contrasts"):
         first: dict[str, int] = {}
         for position, entry in _entries(tables, kind):
             name = entry.get("name")
@@ -113,6 +124,7 @@ def _unknown_outcomes(tables: Tables) -> Iterator[Fault]:
         name, scale = outcome.get("name"), outcome.get("scale")
         path: Path = ("outcomes", position)
         known = tuple(OUTCOME_SCALES)
+        name = measured_name(name)[0] if name else name
         yield from _not_allowed((*path, "name"), name, known, "a measure of a student-year")
         baseline = outcome.get("baseline")
         what = "a baseline column"
@@ -134,6 +146,31 @@ def _unlisted_outcomes(tables: Tables) -> Iterator[Fault]:
         for place, name in enumerate(question.get("outcomes") or ()):
             path: Path = ("questions", position, "outcomes", place)
             yield from _not_allowed(path, name, listed, "the name of one of [[outcomes]]")
+
+
+def _unlisted_contrasts(tables: Tables) -> Iterator[Fault]:
+    questions = {one.get("name"): one for _, one in _entries(tables, "questions")}
+    outcomes = tuple(one["name"] for _, one in _entries(tables, "outcomes") if one.get("name"))
+    for position, contrast in _entries(tables, "timing_contrasts"):
+        path: Path = ("timing_contrasts", position)
+        for side in ("earlier", "later"):
+            name = contrast.get(side)
+            known = tuple(name for name in questions if name)
+            yield from _not_allowed((*path, side), name, known, "the name of one of [[questions]]")
+        for place, name in enumerate(contrast.get("outcomes") or ()):
+            at: Path = (*path, "outcomes", place)
+            yield from _not_allowed(at, name, outcomes, "the name of one of [[outcomes]]")
+            if name in outcomes and name not in COUNTED_BY_DAY:
+                what = f"{shown(name)} is not counted by the day; allowed: "
+                yield Fault(at, f"{what}{', '.join(COUNTED_BY_DAY)}.")
+        sides = [questions.get(contrast.get(side)) for side in ("earlier", "later")]
+        windows = [(one or {}).get("window", "before_year") for one in sides]
+        if None not in sides and tuple(windows) not in FOLLOWING_WINDOWS:
+            what = (
+                f"compares the windows {windows[0]!r} and {windows[1]!r}, of which the first must "
+                "end before the second begins: before_year, fall, spring, in this order."
+            )
+            yield Fault(path, what)
 
 
 def _unknown_strata(tables: Tables) -> Iterator[Fault]:

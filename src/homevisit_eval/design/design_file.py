@@ -44,8 +44,14 @@ from homevisit_eval.design.outcome_models import (
     LogisticMargins,
     RandomIntercept,
 )
-from homevisit_eval.design.questions import Covariate, Outcome, Question, Variation
-from homevisit_eval.design.study import Eligibility, Measurement, StudyDesign
+from homevisit_eval.design.questions import (
+    Covariate,
+    Outcome,
+    Question,
+    TimingContrast,
+    Variation,
+)
+from homevisit_eval.design.study import Eligibility, Measurement, RiskSets, StudyDesign
 from homevisit_eval.design.toml_file import (
     Document,
     FileKind,
@@ -116,6 +122,8 @@ CLASSES: Mapping[str, type] = {
     "outcomes": Outcome,
     "questions": Question,
     "sensitivity": Variation,
+    "timing_contrasts": TimingContrast,
+    "risk_sets": RiskSets,
     "eligibility": Eligibility,
     "measurement": Measurement,
     "nearest_neighbor": NearestNeighbor,

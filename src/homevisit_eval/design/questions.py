@@ -2,96 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from homevisit_eval.design.checks import Days, Distinct, Name, NotEmpty, Text, check_fields
+from homevisit_eval.design.checks import (
+    Days,
+    Distinct,
+    MonthDay,
+    Name,
+    NotEmpty,
+    Text,
+    between,
+    check_fields,
+)
 from homevisit_eval.design.matching_methods import MatchingMethod
+from homevisit_eval.design.measures import LONGEST_FOLLOW_UP, TEACHER_OUTCOMES, Scale, Subgroup
 from homevisit_eval.design.missing_covariates import MissingCovariates
 from homevisit_eval.design.outcome_models import OutcomeModel
 from homevisit_eval.errors import DesignError
 
 __all__ = [
-    "BASELINE_COLUMNS",
-    "OUTCOME_COLUMNS",
-    "OUTCOME_SCALES",
-    "STRATUM_COLUMNS",
     "ComparisonSchools",
     "Covariate",
+    "Dose",
+    "LaterVisits",
     "Mode",
     "Outcome",
     "Pool",
     "Program",
     "Question",
     "Role",
-    "Scale",
+    "TimingContrast",
     "Variation",
+    "Window",
 ]
 
 Role = Literal["primary", "secondary", "exploratory"]
 Pool = Literal["not_visited_before_year", "never_visited_that_year"]
 ComparisonSchools = Literal["any", "same_school", "outside_program"]
-Scale = Literal["continuous", "fraction", "binary", "count"]
 Program = Literal["FEP", "FEC", "EC"]
 Mode = Literal["in_person", "virtual"]
-
-BINARY_BASELINE_COLUMNS = (
-    "any_incident_prior",
-    "any_suspension_prior",
-    "chronic_absence_prior",
-    "female",
-    "english_learner_prior",
-    "disability_prior",
-    "at_risk_prior",
-    "homeless_prior",
-    "mobile_prior",
-)
-CATEGORICAL_BASELINE_COLUMNS = ("race_ethnicity",)
-CONTINUOUS_BASELINE_COLUMNS = (
-    "attendance_rate_prior",
-    "days_unexcused_prior",
-    "days_tardy_prior",
-    "incidents_prior",
-    "math_score_std_prior",
-    "reading_score_std_prior",
-    "age_for_grade",
-    "school_attendance_prior",
-    "school_incident_rate_prior",
-    "school_at_risk_prior",
-)
-
-BASELINE_COLUMNS = (
-    BINARY_BASELINE_COLUMNS + CATEGORICAL_BASELINE_COLUMNS + CONTINUOUS_BASELINE_COLUMNS
-)
-"""What a covariate, or the baseline of an outcome, may be called."""
-
-OUTCOME_SCALES: dict[str, tuple[Scale, ...]] = {
-    "attendance_rate": ("fraction",),
-    "on_time_attendance_rate": ("fraction",),
-    "chronic_absence": ("binary",),
-    "chronic_truancy": ("binary",),
-    "any_incident": ("binary",),
-    "any_serious_incident": ("binary",),
-    "any_suspension": ("binary",),
-    "incidents": ("count",),
-    "days_absent": ("count", "continuous"),
-    "days_excused": ("count", "continuous"),
-    "days_unexcused": ("count", "continuous"),
-    "days_unexcused_full": ("count",),
-    "days_tardy": ("count",),
-    "days_suspended": ("count", "continuous"),
-    "math_score_std": ("continuous",),
-    "reading_score_std": ("continuous",),
-}
-"""The measures of a student-year that an outcome may name, and the scales of each."""
-
-OUTCOME_COLUMNS = tuple(OUTCOME_SCALES)
-"""What an outcome may be called."""
-
-STRATUM_COLUMNS = ("school_year", "grade", "school_id", "visited_prior")
-"""Columns, besides covariates, within which students may be matched or compared."""
+Window = Literal["before_year", "fall", "spring", "during_year", "any_time", "first_ever"]
+Dose = Literal["any", "one", "two_or_more"]
+LaterVisits = Literal["natural_course", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +71,8 @@ class Outcome:
         Which direction is good for the student: ``"higher"`` or ``"lower"``.
     baseline
         The `_prior` column that measures the same thing before the visit; it need not be a
-        covariate.
+        covariate. None if nothing does (a survey, teachers): baseline equivalence is then "not
+        assessable".
 
     Raises
     ------
@@ -131,7 +88,7 @@ class Outcome:
     scale: Scale
     unit: Text
     beneficial: Literal["higher", "lower"]
-    baseline: Text
+    baseline: Text | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -182,25 +139,51 @@ class Question:
         ``"primary"``, ``"secondary"`` or ``"exploratory"``: p values are adjusted within role.
     outcomes
         Names of outcomes of the design.
+    unit
+        ``"student"``, or ``"teacher"``: who visited families, and stays on staff.
     window
-        ``"before_year"``: the first completed visit falls after the last instructional day of
-        the previous school year and before the school's first instructional day.
+        When the first completed visit of the year falls. ``"before_year"``: after the last
+        instructional day of the previous school year and before the school's first one.
+        ``"fall"``: from that day to the day before `RiskSets.spring_starts`. ``"spring"``: from
+        then on. ``"during_year"``: fall or spring. ``"any_time"``: before or during the year.
+        ``"first_ever"``: the same, of students without a completed visit in any earlier year of
+        the extracts.
     programs, modes
-        Visits that count.
+        Visits that count. A student whose first completed visit that year is of another program
+        or mode is in neither group from that day on.
+    dose
+        Completed visits before the year: ``"any"``, exactly ``"one"``, or ``"two_or_more"``; who
+        has another number is in neither group. Only with the window ``"before_year"``: later
+        visits lie in the future of the first.
     pool
-        Who may be a comparison student. ``"never_visited_that_year"`` is chosen on the future
-        and biased; it is offered to show how much.
+        Who may be a comparison student of the window ``"before_year"``.
+        ``"never_visited_that_year"`` is chosen on the future and biased; it is offered to show
+        how much. In other windows it is the risk set of the visit's day: enrolled, and not
+        visited that year through that day.
     comparison_schools
         ``"any"``, ``"same_school"`` (as the visited student; only with a matching method that
         makes pairs), or ``"outside_program"`` (schools that take part in none of `programs`
         that year).
+    later_visits
+        ``"natural_course"``: a visit now against not yet; comparison students are followed to the
+        end of the year whether or not they are visited later. ``"none"``: a visit now against no
+        visit for the rest of the year; both members of a matched set are followed until a
+        comparison student of it is visited, weighted by the inverse probability of that.
+    lag_days
+        Instructional days after the visit that are left out before outcomes count; only in
+        windows during the year.
+    follow_up
+        Years after the year of the visit, 0 to 3, whose outcomes are estimated as well.
+    subgroup
+        By what effects are estimated in subgroups too; matching is then exact on it.
     matching, model
         If they differ from those of the design.
 
     Raises
     ------
     DesignError
-        If an option is not one of those allowed, or nothing is named where something must be.
+        If an option is not one of those allowed, nothing is named where something must be, or
+        two options contradict each other.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -209,17 +192,107 @@ class Question:
     label: Text
     role: Role
     outcomes: Annotated[tuple[str, ...], NotEmpty, Distinct]
-    unit: Literal["student"] = "student"
-    window: Literal["before_year"] = "before_year"
+    unit: Literal["student", "teacher"] = "student"
+    window: Window = "before_year"
     programs: Annotated[tuple[Program, ...], NotEmpty, Distinct] = ("FEP", "FEC")
     modes: Annotated[tuple[Mode, ...], NotEmpty, Distinct] = ("in_person", "virtual")
+    dose: Dose = "any"
     pool: Pool = "not_visited_before_year"
     comparison_schools: ComparisonSchools = "any"
+    later_visits: LaterVisits = "natural_course"
+    lag_days: Annotated[int, between(0, 90)] = 0
+    follow_up: Annotated[int, between(0, LONGEST_FOLLOW_UP)] = 0
+    subgroup: Subgroup | None = None
     matching: Annotated[MatchingMethod, Field(discriminator="method")] | None = None
     model: Annotated[OutcomeModel, Field(discriminator="model")] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if faults := list(_contradictions(self)):
+            raise DesignError(" ".join(faults))
+
+    @property
+    def during(self) -> bool:
+        """Whether some of the visits asked about fall in the school year."""
+        return self.window != "before_year"
+
+
+def _contradictions(question: Question) -> Iterator[str]:
+    """Yield what options of one question do not go together."""
+    where = f"question {question.name!r}:"
+    if question.dose != "any" and question.during:
+        yield (
+            f"{where} dose {question.dose!r} needs window 'before_year'; of a visit during the "
+            "year, further ones lie in the future."
+        )
+    if question.pool != "not_visited_before_year" and question.during:
+        yield (
+            f"{where} pool {question.pool!r} needs window 'before_year'; for visits during the "
+            "year leave it out, the comparison is with the risk set of the day."
+        )
+    if question.lag_days and question.window in ("before_year", "any_time", "first_ever"):
+        yield (
+            f"{where} lag_days needs a window during the year: 'fall', 'spring' or 'during_year'."
+        )
+    if question.later_visits == "none" and question.pool != "not_visited_before_year":
+        yield f"{where} later_visits 'none' needs pool 'not_visited_before_year'."
+    if question.unit == "teacher":
+        plain = Question(question.name, question.label, question.role, question.outcomes)
+        student_only = ("window", "dose", "pool", "comparison_schools", "later_visits")
+        for name in (*student_only, "lag_days", "follow_up", "subgroup"):
+            if getattr(question, name) != getattr(plain, name):
+                yield f"{where} {name} is for questions about students; leave it out."
+    teachers = [name for name in question.outcomes if name in TEACHER_OUTCOMES]
+    if len(teachers) != (len(question.outcomes) if question.unit == "teacher" else 0):
+        yield (
+            f"{where} {' and '.join(TEACHER_OUTCOMES)} are outcomes of unit 'teacher', all others "
+            "of unit 'student'; ask two questions."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TimingContrast:
+    """Whether visits earlier in the year change outcomes more than visits later in it.
+
+    Each question's own effect mixes when the visit was, how long it could work and who was
+    visited. Here both are measured over the same days, from a common landmark to the end of the
+    year, both against no visit that year, and the later-visited are weighted to be like the
+    earlier-visited.
+
+    Parameters
+    ----------
+    name, label
+        As for a `Question`.
+    earlier, later
+        Names of two questions of the design, whose windows do not overlap.
+    outcomes
+        Names of outcomes of the design that are counted by the day.
+    landmark
+        The month and day from which outcomes count, for example ``"02-01"``. Visits on it or
+        after it are left out.
+
+    Raises
+    ------
+    DesignError
+        If an option is not one of those allowed.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    name: Name
+    label: Text
+    earlier: Name
+    later: Name
+    outcomes: Annotated[tuple[str, ...], NotEmpty, Distinct]
+    landmark: MonthDay = "02-01"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.earlier == self.later:
+            raise DesignError(
+                f"timing contrast {self.name!r}: earlier and later are the same question "
+                f"{self.earlier!r}; name two."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +310,8 @@ class Variation:
         As for a `Question`.
     min_days_enrolled
         As for `Eligibility`.
+    lag_days, later_visits
+        As for a `Question`. A lag varies questions about visits during the year only.
     missing_covariates
         As for a `StudyDesign`.
 
@@ -253,6 +328,8 @@ class Variation:
     pool: Pool | None = None
     comparison_schools: ComparisonSchools | None = None
     min_days_enrolled: Days | None = None
+    lag_days: Annotated[int, between(0, 90)] | None = None
+    later_visits: LaterVisits | None = None
     missing_covariates: Annotated[MissingCovariates, Field(discriminator="rule")] | None = None
     matching: Annotated[MatchingMethod, Field(discriminator="method")] | None = None
     model: Annotated[OutcomeModel, Field(discriminator="model")] | None = None
@@ -260,9 +337,10 @@ class Variation:
     def __post_init__(self) -> None:
         check_fields(self)
         sample = (self.pool, self.comparison_schools, self.min_days_enrolled)
-        if {*sample, self.missing_covariates, self.matching, self.model} == {None}:
+        clock = (self.lag_days, self.later_visits)
+        if {*sample, *clock, self.missing_covariates, self.matching, self.model} == {None}:
             raise DesignError(
                 "must vary something: give at least one of pool, comparison_schools, "
-                "min_days_enrolled, missing_covariates, matching, model, or leave this variation "
-                "out."
+                "min_days_enrolled, lag_days, later_visits, missing_covariates, matching, model, "
+                "or leave this variation out."
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from homevisit_eval.design.checks import (
     Days,
     Distinct,
+    MonthDay,
     NotEmpty,
     SchoolYear,
     Text,
@@ -20,12 +21,21 @@ from homevisit_eval.design.checks import (
 )
 from homevisit_eval.design.consistency import as_tables, inconsistencies
 from homevisit_eval.design.matching_methods import MatchingMethod, NearestNeighbor
+from homevisit_eval.design.measures import TO_DATE_COLUMNS, followed_name, measured_name
 from homevisit_eval.design.missing_covariates import CompleteCases, MissingCovariates
 from homevisit_eval.design.outcome_models import FixedEffects, OutcomeModel
-from homevisit_eval.design.questions import Covariate, Outcome, Question, Variation
+from homevisit_eval.design.questions import Covariate, Outcome, Question, TimingContrast, Variation
 from homevisit_eval.errors import DesignError
 
-__all__ = ["Behavior", "Eligibility", "IncidentRole", "Measurement", "PartialDay", "StudyDesign"]
+__all__ = [
+    "Behavior",
+    "Eligibility",
+    "IncidentRole",
+    "Measurement",
+    "PartialDay",
+    "RiskSets",
+    "StudyDesign",
+]
 
 PartialDay = Literal["fraction", "absent_if_over"]
 IncidentRole = Literal["perpetrator", "victim", "witness"]
@@ -124,7 +134,10 @@ class Eligibility:
         Enrolled days that a student needs in the baseline year.
     min_days_enrolled
         Enrolled days in the outcome year from which attendance and discipline (every scale but
-        "continuous") count as observed. A test score counts wherever there is one.
+        "continuous") count as observed. A test score counts wherever there is one. Of a visit
+        during the year: enrolled days after it.
+    highest_grade_followed
+        In later years students are followed as far as this grade.
 
     Raises
     ------
@@ -136,9 +149,51 @@ class Eligibility:
 
     min_days_enrolled_prior: Days = 20
     min_days_enrolled: Days = 20
+    highest_grade_followed: Annotated[int, between(-1, 12)] = 8
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSets:
+    """With whom a student visited during the year may be compared.
+
+    Parameters
+    ----------
+    spring_starts
+        Month and day, from January to July: visits from then on are spring visits.
+    candidates_per_visit
+        On each day of a visit, possible comparison students are drawn from the risk set within
+        school year, grade and (for "same_school") school: this many for each visit there, or
+        all if there are fewer. Drawn with equal chances, they stand for the whole risk set, and
+        the propensity model is that of a discrete-time hazard.
+    seed
+        Of the draws.
+
+    Raises
+    ------
+    DesignError
+        If an option is not one of those allowed.
+
+    References
+    ----------
+    Langholz, B., & Goldstein, L. (1996). Risk set sampling in epidemiologic cohort studies.
+    *Statistical Science*, 11(1), 35-53.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    spring_starts: MonthDay = "01-01"
+    candidates_per_visit: Annotated[int, between(1, 10_000)] = 50
+    seed: Annotated[int, between(0, 2**53)] = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not "01" <= self.spring_starts[:2] <= "07":
+            raise DesignError(
+                f"spring_starts must lie from January to July; it is {self.spring_starts!r}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +221,12 @@ class StudyDesign:
         The method and the outcome model of every question that names no other.
     sensitivity
         Other ways to answer the primary questions.
+    timing_contrasts
+        Comparisons of earlier with later visits.
+    risk_sets
+        With whom students visited during the year are compared.
+    version
+        Of the design, as printed on the report beside its checksum.
     confidence_level
         Of every interval, 0.5 to 0.999.
 
@@ -197,6 +258,9 @@ class StudyDesign:
         default_factory=FixedEffects
     )
     sensitivity: tuple[Variation, ...] = ()
+    timing_contrasts: tuple[TimingContrast, ...] = ()
+    risk_sets: RiskSets = field(default_factory=RiskSets)
+    version: Text = "1"
     confidence_level: Annotated[float, between(0.5, 0.999)] = 0.95
 
     def __post_init__(self) -> None:
@@ -214,6 +278,27 @@ class StudyDesign:
         allowed("outcome", name, [outcome.name for outcome in self.outcomes])
         return next(outcome for outcome in self.outcomes if outcome.name == name)
 
+    def asked(self, question: Question) -> tuple[StudyDesign, Question]:
+        """Return the design and the question as a sample needs them.
+
+        Outcomes of later years are outcomes of their own. The history of the school year to date
+        is a covariate of visits during the year, and of no others.
+        """
+        outcomes = [
+            followed_outcome(self.outcome(name), after)
+            for name in question.outcomes
+            for after in range(question.follow_up + 1)
+            if not (after and measured_name(name)[1])
+        ]
+        here = dict.fromkeys(outcome.name for outcome in outcomes)
+        others = tuple(one for one in self.outcomes if one.name not in here)
+        covariates = tuple(
+            one for one in self.covariates if question.during or one.name not in TO_DATE_COLUMNS
+        )
+        distinct = tuple({one.name: one for one in outcomes}.values())
+        design = replace(self, outcomes=(*distinct, *others), covariates=covariates)
+        return design, replace(question, outcomes=tuple(here), follow_up=0)
+
     def question(self, name: str) -> Question:
         """Return the question called `name`.
 
@@ -224,3 +309,15 @@ class StudyDesign:
         """
         allowed("question", name, [question.name for question in self.questions])
         return next(question for question in self.questions if question.name == name)
+
+
+def followed_outcome(outcome: Outcome, years_after: int) -> Outcome:
+    """Return the outcome of the same name in a year after that of the visit."""
+    if years_after == 0:
+        return outcome
+    when = "1 year later" if years_after == 1 else f"{years_after} years later"
+    return replace(
+        outcome,
+        name=followed_name(outcome.name, years_after),
+        label=f"{outcome.label}, {when}",
+    )

@@ -22,7 +22,7 @@ from homevisit_eval.design import (
     Outcome,
     RandomIntercept,
 )
-from homevisit_eval.design.questions import Scale
+from homevisit_eval.design.measures import Scale
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.effects.likelihood.families import Family
 from homevisit_eval.effects.likelihood.generalized_linear import fit_generalized_linear

@@ -25,6 +25,7 @@ from homevisit_eval.matching.frame import (
     check_names,
     check_usable,
     check_varies,
+    exact_within,
     key_rank,
     method_columns,
     read_name,
@@ -33,10 +34,10 @@ from homevisit_eval.matching.frame import (
     read_scores,
     read_treatment,
     uses_covariates,
-    with_school,
 )
 from homevisit_eval.matching.matched_sample import MatchedSample, Matches
 from homevisit_eval.sample.analytic_sample import AnalyticSample
+from homevisit_eval.sample.labels import listed
 
 __all__ = ["match_frame", "match_students"]
 
@@ -221,21 +222,23 @@ def match_students(sample: AnalyticSample, method: MatchingMethod | None = None)
 
 
 def _method(sample: AnalyticSample, method: MatchingMethod) -> MatchingMethod:
-    """Return the method with what the question asks of the comparison schools."""
-    if sample.question.comparison_schools != "same_school":
+    """Return the method with what the question needs to be exact: day, school, subgroup."""
+    same_school = ("school_id",) if sample.question.comparison_schools == "same_school" else ()
+    needed = (*sample.exact, *same_school)
+    if not needed:
         return method
+    why = f"question {sample.question.name!r} compares only within {listed(needed)}"
     if isinstance(method, ExactMatching) and not method.exact:
         raise MatchingError(
-            f"question {sample.question.name!r}: comparison_schools = 'same_school' adds the "
-            "school to the exact columns, and 'exact' names none. Name its columns in exact."
+            f"{why}, which is added to the exact columns, and 'exact' names none. Name its "
+            "columns in exact."
         )
-    within = with_school(method)
+    within = exact_within(method, needed)
     if within is None:
         raise MatchingError(
-            f"question {sample.question.name!r}: comparison_schools = 'same_school' needs a "
-            "matching method that keeps units within a school by its exact columns; "
+            f"{why}, which needs a matching method that keeps units within exact columns; "
             f"{method.method!r} has none. Choose nearest_neighbor, optimal_pairs, full_matching "
-            "or coarsened_exact, or another pool of schools."
+            "or coarsened_exact, or ask otherwise (comparison_schools, window, subgroup)."
         )
     return within
 

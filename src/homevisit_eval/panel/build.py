@@ -101,6 +101,8 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
         history=history_frame(days, disciplined.facts, held.numbers),
         visits=visits,
         spells=held.spells,
+        stretches=held.segments,
+        school_days=held.numbers.filter(nw.col("instructional") == 1).drop("instructional"),
         counts=(
             *counts.count_student_years(held.spells, held.enrolled, students),
             *counts.count_persons(sources.students, sources.characteristics, students),

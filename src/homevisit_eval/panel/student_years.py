@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STUDENT_COLUMNS", "Panel", "PanelTable"]
 
-PanelTable: TypeAlias = Literal["students", "schools", "teachers", "history", "visits", "spells"]
+PanelTable: TypeAlias = Literal[
+    "students", "schools", "teachers", "history", "visits", "spells", "stretches", "school_days"
+]
 
 STUDENT_COLUMNS = (
     "student_id",
@@ -65,6 +67,8 @@ ORDERS: dict[PanelTable, tuple[str, ...]] = {
     "history": ("student_id", "school_year", "date", "kind"),
     "visits": ("student_id", "date", "visit_id"),
     "spells": ("student_id", "school_year", "entry_date", "exit_date", "school_id", "grade"),
+    "stretches": ("student_id", "school_year", "start", "school_id"),
+    "school_days": ("school_id", "school_year", "date"),
 }
 
 
@@ -90,6 +94,12 @@ class Panel:
         All visits and the school year each belongs to; see `visits.visit_frame`.
     spells
         ``student_id, school_id, school_year, grade, entry_date, exit_date`` as delivered.
+    stretches
+        ``student_id, school_id, school_year, start, end``: spells without what overlaps; no two
+        hold the same instructional day of a student. See `enrollment.resolve_segments`.
+    school_days
+        ``school_id, school_year, date, instructional_day``: one row per school and day of
+        instruction.
     counts
         From records to the panel, step by step.
     missing
@@ -108,6 +118,8 @@ class Panel:
     history: Frame
     visits: Frame
     spells: Frame
+    stretches: Frame
+    school_days: Frame
     counts: tuple[PanelCount, ...]
     missing: tuple[str, ...]
     measurement: Measurement

@@ -46,6 +46,9 @@ class AnalyticSample:
         Covariates that say where another was missing; only under `MissingIndicator`.
     imputation
         Which of the completed samples this is, from 1; 0 if none.
+    exact
+        Columns of the baseline that a visited and a comparison student must share, whatever the
+        matching method: the day of the visit, the subgroup.
     """
 
     baseline: pd.DataFrame
@@ -60,6 +63,7 @@ class AnalyticSample:
     missing: tuple[MissingCount, ...] = ()
     indicators: tuple[Covariate, ...] = ()
     imputation: int = 0
+    exact: tuple[str, ...] = ()
 
     @property
     def adjusted_for(self) -> tuple[Covariate, ...]:

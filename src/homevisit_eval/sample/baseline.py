@@ -94,7 +94,7 @@ def extract_of(column: str) -> str:
 def baseline_names(design: StudyDesign, question: Question) -> tuple[str, ...]:
     """Return the baseline columns that a question needs: covariates, then outcomes' baselines."""
     names = [covariate.name for covariate in design.covariates]
-    names += [design.outcome(name).baseline for name in question.outcomes]
+    names += [one for name in question.outcomes if (one := design.outcome(name).baseline)]
     return tuple(dict.fromkeys(names))
 
 

@@ -26,10 +26,10 @@ from homevisit_eval.matching.frame.design_matrix import (
 )
 from homevisit_eval.matching.frame.method_columns import (
     check_method_columns,
+    exact_within,
     method_columns,
     uses_covariates,
     uses_score,
-    with_school,
 )
 from homevisit_eval.matching.frame.row_order import key_rank
 from homevisit_eval.matching.frame.row_view import Columns, RowView
@@ -46,6 +46,7 @@ __all__ = [
     "check_names",
     "check_usable",
     "check_varies",
+    "exact_within",
     "factor_levels",
     "is_category",
     "is_factor",
@@ -59,5 +60,4 @@ __all__ = [
     "read_treatment",
     "uses_covariates",
     "uses_score",
-    "with_school",
 ]

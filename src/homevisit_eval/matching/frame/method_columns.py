@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -32,10 +33,10 @@ from homevisit_eval.matching.frame.checks import (
 
 __all__ = [
     "check_method_columns",
+    "exact_within",
     "method_columns",
     "uses_covariates",
     "uses_score",
-    "with_school",
 ]
 
 
@@ -52,8 +53,8 @@ def uses_score(method: NearestNeighbor | OptimalPairs | FullMatching) -> bool:
     )
 
 
-def with_school(method: MatchingMethod) -> MatchingMethod | None:
-    """Return a method that compares within schools only; None if it cannot."""
+def exact_within(method: MatchingMethod, columns: Sequence[str]) -> MatchingMethod | None:
+    """Return a method that compares within equal values of some columns; None if it cannot."""
     match method:
         case (
             NearestNeighbor()
@@ -65,8 +66,7 @@ def with_school(method: MatchingMethod) -> MatchingMethod | None:
         ):
             if not keeps_columns_exact(method):
                 return None
-            within = "school_id" in method.exact
-            return method if within else replace(method, exact=(*method.exact, "school_id"))
+            return replace(method, exact=tuple(dict.fromkeys((*method.exact, *columns))))
         case Subclassification() | InverseProbability() | OverlapWeights():
             return None
         case EntropyBalancing() | NoMatching():
