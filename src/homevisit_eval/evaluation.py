@@ -30,6 +30,7 @@ from homevisit_eval.matching import MatchedSample, match_students
 from homevisit_eval.multiplicity import adjust_p_values
 from homevisit_eval.panel import Panel, PanelCount, build_panel
 from homevisit_eval.sample import AnalyticSample, completed_samples, select_sample
+from homevisit_eval.sample.select import select_candidates
 from homevisit_eval.sources import Problem, SourceFile, Sources
 
 __all__ = [
@@ -336,4 +337,4 @@ def vary_sample(panel: Panel, sample: AnalyticSample, variation: Variation) -> A
         eligibility=replace(design.eligibility, min_days_enrolled=days),
         missing_covariates=variation.missing_covariates or design.missing_covariates,
     )
-    return select_sample(panel, design, question)
+    return select_candidates(panel, design, question)

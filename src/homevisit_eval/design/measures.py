@@ -18,6 +18,7 @@ __all__ = [
     "TEACHER_BASELINE_COLUMNS",
     "TEACHER_OUTCOMES",
     "TO_DATE_COLUMNS",
+    "YEAR_END",
     "Scale",
     "Subgroup",
     "followed_name",
@@ -146,6 +147,9 @@ COUNTED_BY_DAY = (
     "days_suspended",
 )
 """The outcomes that can be counted from any day of the school year on."""
+
+YEAR_END = ("math_score_std", "reading_score_std", "engagement_at_school", "involvement_at_home")
+"""The outcomes that are measured once, towards the end of a school year."""
 
 OUTCOME_COLUMNS = tuple(OUTCOME_SCALES)
 """What an outcome may be called."""

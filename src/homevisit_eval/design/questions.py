@@ -19,7 +19,15 @@ from homevisit_eval.design.checks import (
     check_fields,
 )
 from homevisit_eval.design.matching_methods import MatchingMethod
-from homevisit_eval.design.measures import LONGEST_FOLLOW_UP, TEACHER_OUTCOMES, Scale, Subgroup
+from homevisit_eval.design.measures import (
+    COUNTED_BY_DAY,
+    LONGEST_FOLLOW_UP,
+    TEACHER_OUTCOMES,
+    YEAR_END,
+    Scale,
+    Subgroup,
+    measured_name,
+)
 from homevisit_eval.design.missing_covariates import MissingCovariates
 from homevisit_eval.design.outcome_models import OutcomeModel
 from homevisit_eval.errors import DesignError
@@ -242,6 +250,15 @@ def _contradictions(question: Question) -> Iterator[str]:
         for name in (*student_only, "lag_days", "follow_up", "subgroup"):
             if getattr(question, name) != getattr(plain, name):
                 yield f"{where} {name} is for questions about students; leave it out."
+    measures = [measured_name(name) for name in question.outcomes]
+    whole = [name for name, after in measures if not after and name not in COUNTED_BY_DAY]
+    tests = [name for name in whole if question.window == "fall" and name in YEAR_END]
+    if question.during and len(whole) > len(tests):
+        yield (
+            f"{where} of a visit during the year {', '.join(whole)} cannot be counted from the day "
+            f"after it; allowed are {', '.join(COUNTED_BY_DAY)}, measures of later years, and for "
+            f"window 'fall' {', '.join(YEAR_END)}."
+        )
     teachers = [name for name in question.outcomes if name in TEACHER_OUTCOMES]
     if len(teachers) != (len(question.outcomes) if question.unit == "teacher" else 0):
         yield (

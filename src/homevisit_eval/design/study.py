@@ -21,7 +21,12 @@ from homevisit_eval.design.checks import (
 )
 from homevisit_eval.design.consistency import as_tables, inconsistencies
 from homevisit_eval.design.matching_methods import MatchingMethod, NearestNeighbor
-from homevisit_eval.design.measures import TO_DATE_COLUMNS, followed_name, measured_name
+from homevisit_eval.design.measures import (
+    TEACHER_BASELINE_COLUMNS,
+    TO_DATE_COLUMNS,
+    followed_name,
+    measured_name,
+)
 from homevisit_eval.design.missing_covariates import CompleteCases, MissingCovariates
 from homevisit_eval.design.outcome_models import FixedEffects, OutcomeModel
 from homevisit_eval.design.questions import Covariate, Outcome, Question, TimingContrast, Variation
@@ -292,9 +297,8 @@ class StudyDesign:
         ]
         here = dict.fromkeys(outcome.name for outcome in outcomes)
         others = tuple(one for one in self.outcomes if one.name not in here)
-        covariates = tuple(
-            one for one in self.covariates if question.during or one.name not in TO_DATE_COLUMNS
-        )
+        left_out = TEACHER_BASELINE_COLUMNS if question.during else NOT_BEFORE_YEAR
+        covariates = tuple(one for one in self.covariates if one.name not in left_out)
         distinct = tuple({one.name: one for one in outcomes}.values())
         design = replace(self, outcomes=(*distinct, *others), covariates=covariates)
         return design, replace(question, outcomes=tuple(here), follow_up=0)
@@ -309,6 +313,9 @@ class StudyDesign:
         """
         allowed("question", name, [question.name for question in self.questions])
         return next(question for question in self.questions if question.name == name)
+
+
+NOT_BEFORE_YEAR = (*TO_DATE_COLUMNS, *TEACHER_BASELINE_COLUMNS)
 
 
 def followed_outcome(outcome: Outcome, years_after: int) -> Outcome:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import narwhals as nw
 
 from homevisit_eval.design import BASELINE_COLUMNS, Question, StudyDesign
+from homevisit_eval.design.measures import TEACHER_BASELINE_COLUMNS, TO_DATE_COLUMNS
 
 if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
@@ -57,8 +58,12 @@ def _source(name: str) -> BaselineSource:
     return sources.get(name) or BaselineSource("prior", name.removesuffix("_prior"))
 
 
-BASELINE_SOURCES = {name: _source(name) for name in BASELINE_COLUMNS}
-"""Every baseline column that a design may name.
+BASELINE_SOURCES = {
+    name: _source(name)
+    for name in BASELINE_COLUMNS
+    if name not in (*TO_DATE_COLUMNS, *TEACHER_BASELINE_COLUMNS)
+}
+"""Every baseline column of a student-year that a design may name, but the history to date.
 
 ``mobile_prior`` is 1 if the student attended more than one school in the previous year;
 ``female`` is 1 for female and 0 for every other recorded sex.
@@ -79,6 +84,7 @@ EXTRACTS = {
         "disability",
         "at_risk",
         "homeless",
+        "economically_disadvantaged",
         "at_risk_share",
     ),
     "students": ("sex", "race_ethnicity", "age_for_grade"),
@@ -92,10 +98,15 @@ def extract_of(column: str) -> str:
 
 
 def baseline_names(design: StudyDesign, question: Question) -> tuple[str, ...]:
-    """Return the baseline columns that a question needs: covariates, then outcomes' baselines."""
+    """Return the baseline columns that a question needs of the year before and of the person.
+
+    Those are covariates, outcomes' baselines, and what makes the subgroups.
+    """
     names = [covariate.name for covariate in design.covariates]
     names += [one for name in question.outcomes if (one := design.outcome(name).baseline)]
-    return tuple(dict.fromkeys(names))
+    if question.subgroup and question.subgroup != "grade":
+        names.append(question.subgroup)
+    return tuple(name for name in dict.fromkeys(names) if name in BASELINE_SOURCES)
 
 
 def join_baseline(rows: Frame, panel: Panel, names: Sequence[str]) -> Frame:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import narwhals as nw
 
 from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.design.measures import followed_name, measured_name
 from homevisit_eval.design.questions import Mode, Program
 from homevisit_eval.sample.baseline import baseline_expressions, join_baseline
 from homevisit_eval.sample.labels import listed
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
     from homevisit_eval.panel.engine import Frame
 
-__all__ = ["Exclusion", "contrast_rules", "eligibility_rules", "student_years"]
+__all__ = [
+    "Exclusion",
+    "contrast_rules",
+    "eligibility_rules",
+    "program_schools",
+    "student_years",
+    "with_followed",
+]
 
 KEY = ["student_id", "school_year"]
 VISIT_FLAGS = (
@@ -31,6 +39,7 @@ VISIT_FLAGS = (
     "visited_other_program",
     "attempted",
     "visited_later",
+    "visits",
 )
 PROGRAM_COLUMNS = {"FEP": "fep", "FEC": "fec", "EC": "early_childhood"}
 
@@ -87,6 +96,15 @@ def contrast_rules(question: Question) -> tuple[Exclusion, ...]:
                 f"Visited before the year under {programs}, but not "
                 f"{listed([mode.replace('_', ' ') for mode in question.modes], 'or')}",
                 neither & (nw.col("visited_other_mode") == 1),
+            )
+        )
+    if question.dose != "any":
+        number = {"one": "one completed visit", "two_or_more": "two or more completed visits"}
+        rules.append(
+            Exclusion(
+                "other_dose",
+                f"Visited before the year, but not with {number[question.dose]}",
+                neither & (nw.col("visited") == 1),
             )
         )
     if set(question.programs) != set(get_args(Program)):
@@ -162,15 +180,16 @@ def student_years(
         "first_instructional_day",
         "household_id",
         "days_enrolled",
-        *question.outcomes,
+        *(name for name in question.outcomes if not measured_name(name)[1]),
         *baseline_expressions(names, "current"),
     )
+    rows = with_followed(rows, panel, question, design.eligibility.highest_grade_followed)
     return (
         join_baseline(rows, panel, names)
         .join(visits, on=KEY, how="left")
         .join(prior_visits, on=KEY, how="left")
         .join(households_visited(panel, visits), on=["household_id", "school_year"], how="left")
-        .join(_program_schools(panel, question), on=["school_id", "school_year"], how="left")
+        .join(program_schools(panel, question), on=["school_id", "school_year"], how="left")
         .with_columns(
             *(
                 nw.col(name).fill_null(0)
@@ -178,15 +197,34 @@ def student_years(
             ),
             nw.col("program_school").fill_null(1),
         )
-        .with_columns(contrast=_contrast())
+        .with_columns(contrast=_contrast(question))
         .with_columns(exclusion=_first((*eligibility_rules(design), *contrast_rules(question))))
     )
 
 
-def _contrast() -> nw.Expr:
-    other = (nw.col("visited_other_mode") == 1) | (nw.col("visited_other_program") == 1)
+def _contrast(question: Question) -> nw.Expr:
+    visits = nw.col("visits")
+    doses = {"any": visits >= 1, "one": visits == 1, "two_or_more": visits >= 2}
+    others = ("visited", "visited_other_mode", "visited_other_program")
+    other = nw.max_horizontal(*others) == 1
     rest = nw.when(other).then(nw.lit("neither")).otherwise(nw.lit("comparison"))
-    return nw.when(nw.col("visited") == 1).then(nw.lit("visited")).otherwise(rest)
+    return nw.when(doses[question.dose]).then(nw.lit("visited")).otherwise(rest)
+
+
+def with_followed(rows: Frame, panel: Panel, question: Question, highest_grade: int) -> Frame:
+    """Add the measures of later school years that the question names, and their enrolled days."""
+    later: dict[int, list[str]] = {}
+    for name in question.outcomes:
+        measure, after = measured_name(name)
+        if after:
+            later.setdefault(after, []).append(measure)
+    for after, measures in later.items():
+        named = {followed_name(name, after): nw.col(name) for name in ("days_enrolled", *measures)}
+        then = panel.students.filter(nw.col("grade") <= highest_grade).select(
+            "student_id", nw.col("school_year") - after, **named
+        )
+        rows = rows.join(then, on=KEY, how="left")
+    return rows
 
 
 def _first(rules: Sequence[Exclusion]) -> nw.Expr:
@@ -197,7 +235,7 @@ def _first(rules: Sequence[Exclusion]) -> nw.Expr:
     return reason
 
 
-def _program_schools(panel: Panel, question: Question) -> Frame:
+def program_schools(panel: Panel, question: Question) -> Frame:
     """Return school-years with ``program_school``: 1 unless none of the programs is there.
 
     A school whose part is not known is not known to be outside the programs.

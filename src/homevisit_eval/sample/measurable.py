@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["require_covariates", "require_groups", "require_outcomes", "require_years"]
 
 
+WINDOW_WORDS = {
+    "before_year": "before the school year",
+    "fall": "in the fall of a school year",
+    "spring": "in the spring of a school year",
+    "during_year": "during a school year",
+    "any_time": "before or during a school year",
+    "first_ever": "for the first time",
+}
+
+
 def require_years(panel: Panel, design: StudyDesign) -> None:
     """Check that the panel has the design's years, the years before them, and its rules.
 
@@ -83,7 +93,9 @@ def require_covariates(
             "entry dates, and that the extracts reach one grade below the study."
         )
     baselines = [design.outcome(name).baseline for name in question.outcomes]
-    everywhere = [one.name for one in design.covariates if not one.where_measured]
+    everywhere = [
+        one.name for one in design.covariates if not one.where_measured and one.name in counts
+    ]
     if nowhere := [name for name in everywhere if not int(counts[name].sum())]:
         raise SourceError(_unmeasured(panel, design, nowhere, "covariate"))
     pretests = [one.name for one in design.covariates if one.where_measured]
@@ -127,8 +139,9 @@ def require_groups(
         first = getattr(flow[0], group)
         programs = listed(question.programs, "or")
         modes = listed([mode.replace("_", " ") for mode in question.modes], "or")
+        when = WINDOW_WORDS[question.window]
         who = {
-            "visited": f"was visited before the school year under {programs} ({modes})",
+            "visited": f"was visited {when} under {programs} ({modes})",
             "comparison": "may be a comparison student",
         }[group]
         raise SourceError(

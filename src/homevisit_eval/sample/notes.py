@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.design.measures import TO_DATE_COLUMNS
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.sample.bands import GradeYear
 from homevisit_eval.sample.labels import grade_years_text, listed, school_year_text
 
-__all__ = ["sample_notes"]
+__all__ = ["during_notes", "sample_notes"]
 
 
 def sample_notes(
@@ -44,6 +45,43 @@ def sample_notes(
     )
 
 
+def during_notes(
+    design: StudyDesign,
+    question: Question,
+    rows: pd.DataFrame,
+    measured: Mapping[GradeYear, tuple[str, ...]],
+    first_visits: int | None,
+) -> tuple[str, ...]:
+    """Return the notes of a sample of visits during the year; parameters as of `sample_notes`."""
+    lag = question.lag_days
+    clock = (
+        "the next day of instruction" if not lag else f"{lag} days of instruction after the next"
+    )
+    notes = [
+        "Each visited student is compared with students who were enrolled and not yet visited on "
+        f"the day of the visit. Outcomes count from {clock} to the end of the year for both.",
+        "Effects of later visits have less of the year to work in: effects of different windows "
+        "mix timing, exposure and who was visited. Only a timing contrast compares timing.",
+    ]
+    if question.later_visits == "natural_course":
+        notes.append(
+            "The comparison is of a visit now with none yet: comparison students are followed to "
+            "the end of the year whether or not they are visited later."
+        )
+    if not any(one.name in TO_DATE_COLUMNS for one in design.covariates):
+        notes.append(
+            "No covariate measures the school year before the visit, though a visit may follow an "
+            "absence or an incident: name covariates that end in _to_date."
+        )
+    return (
+        *notes,
+        *_household_note(rows),
+        *_prior_visit_note(design, first_visits),
+        *_partial_day_notes(design, rows),
+        *_measured_notes(design, measured),
+    )
+
+
 def _pool_notes(question: Question, comparison: pd.DataFrame) -> list[str]:
     attempted = int((comparison["attempted"] == 1).sum())
     later = int((comparison["visited_later"] == 1).sum())
@@ -57,6 +95,11 @@ def _pool_notes(question: Question, comparison: pd.DataFrame) -> list[str]:
         notes.append(
             "Comparison students are only from schools that did not take part in "
             f"{listed(question.programs, 'or')} that year."
+        )
+    if question.dose != "any":
+        notes.append(
+            "How often a family was visited before the year is its own and the school's choice: "
+            "who was visited more often may differ in ways that no file records."
         )
     if attempted:
         notes.append(

@@ -48,7 +48,8 @@ def visits_before_year(panel: Panel, question: Question, school_years: Iterable[
         modes), ``visited_other_mode`` (completed before the year, of its programs but not its
         modes), ``visited_other_program`` (completed before the year, of no such program),
         ``attempted`` (as ``visited``, but not completed) and ``visited_later`` (completed in
-        the year, on its first instructional day or after, of any program and mode).
+        the year, on its first instructional day or after, of any program and mode); and
+        ``visits``: on how many days a visit that makes ``visited`` was completed.
     """
     days = panel.students.filter(nw.col("school_year").is_in(list(school_years))).select(
         *KEY, "first_instructional_day"
@@ -67,8 +68,13 @@ def visits_before_year(panel: Panel, question: Question, school_years: Iterable[
     return (
         panel.visits.join(days, on=KEY, how="inner")
         .with_columns(**{name: flag.cast(nw.Int32) for name, flag in flags.items()})
-        .group_by(*KEY)
+        .group_by(*KEY, "date")
         .agg(*(nw.col(name).max() for name in flags))
+        .group_by(*KEY)
+        .agg(
+            nw.col("visited").sum().cast(nw.Int64).alias("visits"),
+            *(nw.col(name).max() for name in flags),
+        )
     )
 
 
