@@ -3,6 +3,7 @@
 from homevisit_eval.synthetic.defects import Defects
 from homevisit_eval.synthetic.district_file import district_text, read_district
 from homevisit_eval.synthetic.follow_up import follow_up_truth
+from homevisit_eval.synthetic.landmark_truths import landmark_truth
 from homevisit_eval.synthetic.parameters import (
     Achievement,
     Attendance,
@@ -39,6 +40,7 @@ __all__ = [
     "VisitEffects",
     "district_text",
     "follow_up_truth",
+    "landmark_truth",
     "preset",
     "read_district",
     "simulate",

@@ -25,7 +25,8 @@ from homevisit_eval.synthetic.staff import roster_table, staff_ids, staff_table
 from homevisit_eval.synthetic.student_years import student_year_table
 from homevisit_eval.synthetic.students import Students, no_students, student_ids, student_table
 from homevisit_eval.synthetic.surveys import survey_table
-from homevisit_eval.synthetic.truths import OUTCOMES, truth_table, visit_truth_table
+from homevisit_eval.synthetic.truths import OUTCOMES, truth_table
+from homevisit_eval.synthetic.visit_truths import visit_truth_table
 from homevisit_eval.synthetic.visits import visit_table
 
 __all__ = ["TABLES", "Simulation", "simulate"]

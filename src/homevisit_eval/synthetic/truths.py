@@ -9,17 +9,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.synthetic.draws import Draws
-from homevisit_eval.synthetic.expected import expected_outcomes, factor_between
+from homevisit_eval.synthetic.expected import expected_outcomes
 from homevisit_eval.synthetic.incidents import incident_events
 from homevisit_eval.synthetic.outcomes import Conduct, before_year, draw_chance, realize
 from homevisit_eval.synthetic.parameters import District
 from homevisit_eval.synthetic.process import rows_of
 from homevisit_eval.synthetic.school_year import SchoolYear, regime_of
+from homevisit_eval.synthetic.visit_truths import RATE_DIGITS, visit_truth_table
 from homevisit_eval.synthetic.visits import choose_year_visits
 
 __all__ = ["OUTCOMES", "expected_of_rows", "standardized", "truth_table", "visit_truth_table"]
 
-RATE_DIGITS, SCORE_DIGITS = 5, 4
+SCORE_DIGITS = 4
 CHRONIC_DRAWS = 32
 FURTHER_DRAWS = 1_000_000  # beyond any replication of a certificate
 OUTCOMES: tuple[str, ...] = (
@@ -173,62 +174,3 @@ def _chronic_absence(
             absent = realize(process, chance, when).days_absent
             totals[regime] += absent * 10 > roll.days
     return totals[0] / CHRONIC_DRAWS, totals[1] / CHRONIC_DRAWS
-
-
-def visit_truth_table(
-    district: District, years: list[SchoolYear], ids: NDArray[np.object_]
-) -> pd.DataFrame:
-    """Return what a first visit during the year changes in the rest of it, one row a visit.
-
-    Only FEP and FEC visits to students not visited before the year. Columns: ``student_id,
-    school_year, date, days_after`` (enrolled days after the visit) and for each outcome of those
-    days its expected value with the visit (``_m1``) and without one (``_m0``): attendance
-    rate, any incident, number of incidents.
-
-    Notes
-    -----
-    Expectations are given the propensity to be absent and the incidents before the visit: with k
-    incidents (before any prevention) on a share f of the days, the gamma variable of
-    incidents has shape ``s + k`` and rate ``s + mean * f``. A student has one round a year, so
-    "not visited on that day" and "not visited that year" are the same counterfactual.
-    """
-    parts = [
-        _visit_truth(district, year, ids)
-        for year in years
-        if year.roll.school_year in district.truth_years
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _visit_truth(district: District, lived: SchoolYear, ids: NDArray[np.object_]) -> pd.DataFrame:
-    everyone, during = lived.roll, lived.during
-    rows = np.flatnonzero(
-        during.visited & ~lived.summer.visited & np.isin(everyone.grade, district.truth_grades)
-    )
-    roll, process = rows_of(everyone, rows), rows_of(lived.process, rows)
-    day, position, days = during.day[rows], during.position[rows], roll.days
-    after = (days - 1 - day).astype(np.float64)
-    factor = factor_between(district, lived.calendar, roll.school, position + 1, roll.stop + 1)
-    propensity = lived.chance.absences.propensity[rows]
-    incidents = lived.chance.incidents
-    earlier = incidents.day < during.day[incidents.row]
-    known = np.bincount(incidents.row[earlier], minlength=len(everyone.student))[rows]
-    shape = district.discipline.shape
-    mean = process.incidents * (shape + known) / (shape + process.incidents * day / days)
-    untouched = process.lasting + process.classmates
-    visited = np.maximum(process.lasting, 1.0) + process.classmates
-    columns = {
-        "student_id": ids[roll.student],
-        "school_year": np.full(len(rows), roll.school_year),
-        "date": lived.calendar.dates[position].astype("datetime64[s]"),
-        "days_after": after.astype(np.int64),
-    }
-    for regime, strength in (("1", visited), ("0", untouched)):
-        absence = np.exp(-process.absence_effect * strength)
-        missed = absence * (propensity * factor + 0.5 * district.attendance.partial * after)
-        rest = mean * np.exp(-process.incident_effect * strength) * after / days
-        none = (1 + rest / (shape + known)) ** -(shape + known)
-        columns[f"attendance_rate_m{regime}"] = np.round(1 - missed / after, RATE_DIGITS)
-        columns[f"any_incident_m{regime}"] = np.round(1 - none, RATE_DIGITS)
-        columns[f"incidents_m{regime}"] = np.round(rest, RATE_DIGITS)
-    return pd.DataFrame(columns)
