@@ -37,9 +37,15 @@ def read_truth(
     DataFrame
         Outcomes: ``student_id``, ``school_year``, ``visited_before_year`` and for each outcome
         its expected value with and without a visit before the year (``_m1``, ``_m0``) and the
-        realized values (``_y1``, ``_y0``). Visits: ``student_id``, ``school_year``, ``date``,
-        ``days_after`` and the expected values over those days. Rates are fractions; scores
-        are in SDs, missing in grades without a test.
+        realized values (``_y1``, ``_y0``). Rates are fractions; scores are in SDs, missing in
+        grades without a test.
+
+        Visits: ``student_id``, ``school_year``, ``date``, ``program``, ``window`` ("fall" to
+        December 31, "spring" from January 1), ``days_after`` (enrolled days after the visit) and
+        for each outcome of those days its expected value with the visit (``_m1``), without one for
+        the rest of the year (``_m0``), and without one on that day while later visits take
+        their natural course (``_mw``). "Visit now versus no visit for the rest of the year" is
+        ``_m1 - _m0``, "visit now versus not yet" ``_m1 - _mw``.
 
     Raises
     ------
