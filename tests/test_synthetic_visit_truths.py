@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import roots_genlaguerre
 
 from homevisit_eval.errors import DesignError
 from homevisit_eval.synthetic import District, VisitEffects, landmark_truth, simulate
@@ -153,14 +154,41 @@ def test_waiting_is_the_average_of_years_in_which_the_rules_bring_later_visits(
         assert error < 0.16 * abs(later.mean()), "the comparison can tell little"
 
 
-def futures_of(year: SchoolYear, row: int, stream: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return what later visits change for one waiting student, in drawn futures, day by day.
+@dataclass(frozen=True, slots=True, eq=False)
+class OneStudent:
+    """A student visited during the year, day by day: shape (days,), and numbers.
 
-    Written from the rules on the page "The synthetic district": nothing of the package's closed
-    forms, weights or histories is used. Shape (FUTURES,) for each outcome: waiting minus never.
+    Parameters
+    ----------
+    missed, involved
+        Full days absent and incidents that took place on each day of the year as it was.
+    factor
+        Of the calendar.
+    chance
+        Incidents before the visit that chance would bring.
+    possible
+        Days on which a round may lie and lead to a visit.
+    weight
+        Of the 170 days of a round from day 5 on, given no visit through the day of the visit.
     """
-    district, roll, process = often_visited(), year.roll, year.process
-    rules, total, visit = district.selection, roll.days[row], year.during.day[row]
+
+    visit: int
+    total: int
+    missed: np.ndarray
+    involved: np.ndarray
+    factor: np.ndarray
+    chance: int
+    possible: list[int]
+    weight: np.ndarray
+
+
+def one_student(year: SchoolYear, row: int) -> OneStudent:
+    """Lay out one student's year from the rules on the page "The synthetic district".
+
+    Nothing of the package's closed forms, weights or histories is used.
+    """
+    district, roll = often_visited(), year.roll
+    rules, total, visit = district.selection, int(roll.days[row]), int(year.during.day[row])
     open_days = np.flatnonzero(year.calendar.instructional[roll.school[row]])
     open_days = open_days[(open_days >= roll.start[row]) & (open_days <= roll.stop[row])]
     assert len(open_days) == total
@@ -170,37 +198,52 @@ def futures_of(year: SchoolYear, row: int, stream: np.random.Generator) -> dict[
     missed = np.bincount([on[p] for p in absences.position[full]], minlength=total)
     took = (incidents.row == row) & year.conduct.involved
     involved = np.bincount([on[p] for p in incidents.position[took]], minlength=total)
-    chance = sum(on[p] < visit for p in incidents.position[incidents.row == row])
-
-    # one round, on any of 17 days of a weekday; not visited on it if it is past or this day
-    possible = [day for day in range(5, 175) if day < total - 10]
-    weight = np.ones(170)
+    weight = np.ones(170)  # one round, on any of 17 days of a weekday
     for day in range(5, visit + 1):
         hazard = rules.during[1] + rules.during_incident * (involved[:day].sum() > 0)
         weight[day - 5] = 1 - hazard - rules.during_absence * missed[:day].sum() / day
-    round_day = 5 + stream.choice(170, size=FUTURES, p=weight / weight.sum())
+    dates = [pd.Timestamp(date) for date in year.calendar.dates[open_days]]
+    by_month, by_weekday = district.attendance.by_month, district.attendance.by_weekday
+    factor = [by_weekday[day.weekday()] * by_month[day.month - 1] for day in dates]
+    return OneStudent(
+        visit=visit,
+        total=total,
+        missed=missed,
+        involved=involved,
+        factor=np.array(factor) / max(by_weekday) / max(by_month),
+        chance=sum(on[p] < visit for p in incidents.position[incidents.row == row]),
+        possible=[day for day in range(5, 175) if day < total - 10],
+        weight=weight / weight.sum(),
+    )
 
-    # the days from the visit's on, at the strength that is left of earlier visits
+
+def kept_shares(year: SchoolYear, row: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return what is left of absences, and of incidents, without and with a visit of the year."""
+    process = year.process
     lasting, classmates = process.lasting[row], process.classmates[row]
-    weak = lasting + classmates, max(lasting, 1.0) + classmates
-    dates = year.calendar.dates[open_days]
-    month = dates.astype("datetime64[M]").astype(int) % 12
-    by_month = np.array(district.attendance.by_month)
-    by_weekday = np.array(district.attendance.by_weekday)
-    weekday = np.busday_count(dates[0] - np.timedelta64(70, "D"), dates) % 5
-    weekday = (weekday + pd.Timestamp(dates[0]).weekday()) % 5
-    factor = by_weekday[weekday] * by_month[month] / by_weekday.max() / by_month.max()
+    strengths = lasting + classmates, max(lasting, 1.0) + classmates
+    effects = process.absence_effect[row], process.incident_effect[row]
+    absence, incident = ([float(np.exp(-e * s)) for s in strengths] for e in effects)
+    return (absence[0], absence[1]), (incident[0], incident[1])
+
+
+def futures_of(year: SchoolYear, row: int, stream: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return what later visits change for one waiting student in drawn futures: (FUTURES,) each."""
+    district, process, one = often_visited(), year.process, one_student(year, row)
+    rules, visit, total, missed, involved = (
+        district.selection, one.visit, one.total, one.missed, one.involved,
+    )  # fmt: skip
+    round_day = 5 + stream.choice(170, size=FUTURES, p=one.weight)
     days = np.arange(visit, total)
     uniform = stream.random((FUTURES, len(days)))  # a day is missed, in part, or not at all
-    would = uniform < absences.propensity[row] * factor[days]
+    would = uniform < year.chance.absences.propensity[row] * one.factor[days]
     partial = uniform >= 1 - district.attendance.partial
     shape = district.discipline.shape
     rate = shape + process.incidents[row] * visit / total
-    gamma = stream.gamma(shape + chance, 1 / rate, (FUTURES, 1))
+    gamma = stream.gamma(shape + one.chance, 1 / rate, (FUTURES, 1))
     events = stream.poisson(gamma * process.incidents[row] / total, (FUTURES, len(days)))
 
-    never_absent, always_absent = (np.exp(-process.absence_effect[row] * s) for s in weak)
-    calm, calmer = (np.exp(-process.incident_effect[row] * s) for s in weak)
+    (never_absent, always_absent), (calm, calmer) = kept_shares(year, row)
     mark = stream.random(uniform.shape)
     absent = would & (mark < never_absent)
     part = partial & (mark < never_absent)
@@ -210,7 +253,7 @@ def futures_of(year: SchoolYear, row: int, stream: np.random.Generator) -> dict[
     share = (missed[:visit].sum() + (absent & before).sum(axis=1)) / round_day
     incident = (involved[:visit].sum() + (taking_part * before).sum(axis=1)) > 0
     hazard = rules.during[1] + rules.during_incident * incident + rules.during_absence * share
-    later = (round_day > visit) & np.isin(round_day, possible)
+    later = (round_day > visit) & np.isin(round_day, one.possible)
     # its expectation over the lot, so that chance has less to say: hazard, not "lot < hazard"
     probability = np.where(later, hazard, 0.0)
     after = np.arange(len(days))[None, :] > (round_day - visit)[:, None]
@@ -246,6 +289,7 @@ def chosen() -> list[int]:
     return found
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("which", range(4))
 def test_waiting_is_right_student_by_student(which: int) -> None:
     year, ids = world(2)
@@ -258,6 +302,85 @@ def test_waiting_is_right_student_by_student(which: int) -> None:
         error = values.std(ddof=1) / np.sqrt(FUTURES)
         assert abs(values.mean() - expected) < LIMIT * error + 1e-5, name
         assert error < 0.06 * abs(expected) + 1e-4, name
+
+
+def summed_over_days(year: SchoolYear, row: int) -> dict[str, tuple[float, float]]:
+    """Return expected outcomes without a visit and if the student waits, summed day by day.
+
+    No closed form: given the gamma variable every day is independent, and it is integrated out
+    on a grid. Slow, and right to many digits.
+    """
+    district, one = often_visited(), one_student(year, row)
+    rules, days, share = district.selection, one.total - 1 - one.visit, serious_share()
+    absence, incident = kept_shares(year, row)
+    missed = year.chance.absences.propensity[row] * one.factor + 0.5 * district.attendance.partial
+    shape = district.discipline.shape + one.chance
+    mean = year.process.incidents[row]
+    rate = district.discipline.shape + mean * one.visit / one.total
+    node, mass = roots_genlaguerre(40, shape - 1)
+    gamma, mass = node / rate, mass / mass.sum()
+    daily = [gamma * mean / one.total * kept for kept in incident]  # shape (40,) each
+
+    def rest(visited_on: int) -> list[int]:
+        return [int(day > visited_on) for day in range(one.visit + 1, one.total)]
+
+    def outcomes(visited_on: int) -> dict[str, np.ndarray]:
+        """Return for each gamma: mean days missed and incidents, P(none), P(none serious)."""
+        after = rest(visited_on)
+        number = sum(daily[visited] for visited in after)
+        lost = sum(
+            absence[visited] * missed[day]
+            for day, visited in zip(range(one.visit + 1, one.total), after, strict=True)
+        )
+        return {
+            "missed": np.full(40, lost), "incidents": number, "none": np.exp(-number),
+            "no serious": np.exp(-share * number),
+        }  # fmt: skip
+
+    never_visited = outcomes(one.total)
+    total = {name: mass @ values for name, values in never_visited.items()}
+    without = dict(total)
+    for day in one.possible:
+        if day <= one.visit:
+            continue
+        before = range(one.visit, day)
+        propensity = year.chance.absences.propensity[row]
+        absent = sum(one.missed[: one.visit]) + sum(
+            absence[0] * propensity * one.factor[d] for d in before
+        )
+        calm = rules.during[1] + rules.during_absence * absent / day
+        first, between = daily[0], daily[0] * len(before[1:])
+        # P(no incident before the day), given no incident of the kind after the visit's day
+        quiet = {
+            "missed": np.exp(-first - between), "none": np.exp(-first),
+            "no serious": np.exp(-first - (1 - share) * between),
+        }  # fmt: skip
+        if one.involved[: one.visit].any():
+            quiet = dict.fromkeys(quiet, np.zeros(40))
+        quiet["incidents"] = quiet["missed"]
+        visited = outcomes(day)
+        for name, values in visited.items():
+            hazard = calm + rules.during_incident * (1 - quiet[name])
+            gain = mass @ (hazard * (values - never_visited[name]))
+            total[name] += one.weight[day - 5] * gain
+    return {
+        "attendance_rate": (1 - without["missed"] / days, 1 - total["missed"] / days),
+        "any_incident": (1 - without["none"], 1 - total["none"]),
+        "incidents": (without["incidents"], total["incidents"]),
+        "any_serious_incident": (1 - without["no serious"], 1 - total["no serious"]),
+    }
+
+
+def test_closed_forms_of_waiting_are_sums_over_days() -> None:
+    """To the last printed digit, so that no day is counted twice or forgotten."""
+    year, ids = world(2)
+    rows = first_visits(often_visited(), year)
+    table = visit_truth_table(often_visited(), [year], ids)
+    assert len(rows) > 30
+    for row, truth in zip(rows, table.itertuples(), strict=True):
+        for name, (none, waits) in summed_over_days(year, row).items():
+            assert abs(getattr(truth, f"{name}_m0") - none) < 5.1e-6, name
+            assert abs(getattr(truth, f"{name}_mw") - waits) < 5.1e-6, name
 
 
 # -- identities -----------------------------------------------------------------------------
@@ -435,6 +558,16 @@ def test_days_from_the_landmark_on_are_those_of_the_extracts() -> None:
             last = spell.exit_date if pd.notna(spell.exit_date) else pd.Timestamp("2015-08-01")
             count += int(dates["date"].between(spell.entry_date, last).sum())
         assert days == count
+
+
+def test_a_visit_on_the_landmark_day_is_not_before_it() -> None:
+    district, (year, ids) = often_visited(), world(4)
+    dates = visit_truth_table(district, [year], ids)["date"]
+    day = dates.mode()[0]
+    table = landmark_truth_table(district, [year], ids, landmark=f"{day:%m-%d}")
+    during = table[table["window"] != "before_year"]
+    assert (dates == day).any()
+    assert sorted(during["date"]) == sorted(dates[dates < day])
 
 
 def test_incidents_of_the_year_are_spread_over_its_days() -> None:
