@@ -16,6 +16,7 @@ from homevisit_eval.synthetic.population import (
     Mobility,
     SchoolMix,
 )
+from homevisit_eval.synthetic.staffing import Staffing
 
 __all__ = [
     "Achievement",
@@ -187,6 +188,8 @@ class Selection:
         consequence for outcomes).
     teacher
         Term of the class teacher's quality, which does matter for outcomes.
+    teacher_experience
+        Term of the class teacher's experience, from -1 (none) to 1 (ten years or more).
     absence, absence_squared
         Terms of ``x = min(max(absence rate - absence_hinge, 0) / .05, 3)`` and its square.
     absence_hinge
@@ -217,6 +220,7 @@ class Selection:
     uptake_sd: NotNegative = 0.45
     teacher_uptake_sd: NotNegative = 0.30
     teacher: float = 0.0
+    teacher_experience: float = 0.0
     absence: float = 0.52
     absence_squared: float = -0.04
     absence_hinge: Share = 0.04
@@ -272,6 +276,9 @@ incidents_grade, math_grade
         What is left of a visit's strength a year later.
     classmates
         Strength of a class in which all others were visited before the year.
+    retention
+        What a visit before the year takes from the logarithm of the probability that who made
+        it, as class teacher or partner, leaves the district after the year.
     """
 
     attendance: float = 0.0675
@@ -287,6 +294,7 @@ incidents_grade, math_grade
     school_sd: NotNegative = 0.0
     lasting: Share = 0.25
     classmates: NotNegative = 0.0
+    retention: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -351,7 +359,7 @@ class District:
     school_years
         Consecutive school years, named by their spring.
     schools, families, mobility, attendance, discipline, achievement, selection, effects, hidden, \
-program_schools
+program_schools, staffing
         The parts.
     survey_share
         Share of students of grades 3 to 5 who answer the survey.
@@ -378,6 +386,7 @@ program_schools
     effects: VisitEffects = field(default_factory=VisitEffects)
     hidden: Hidden = field(default_factory=Hidden)
     program_schools: ProgramSchools = field(default_factory=ProgramSchools)
+    staffing: Staffing = field(default_factory=Staffing)
     survey_share: Share = 0.07
     truth_grades: Annotated[tuple[TruthGrade, ...], NotEmpty, Distinct] = (1, 2, 3, 4, 5)
     truth_years: Annotated[tuple[int, ...], NotEmpty] = (2015, 2016, 2017)

@@ -27,7 +27,14 @@ from homevisit_eval.synthetic.outcomes import (
 from homevisit_eval.synthetic.parameters import District
 from homevisit_eval.synthetic.process import Process, hidden_trait, make_process
 from homevisit_eval.synthetic.schools import Schools
-from homevisit_eval.synthetic.staff import Classes, StaffYear, make_classes, staff_of_year
+from homevisit_eval.synthetic.staff import (
+    Classes,
+    StaffYear,
+    leaving_probability,
+    make_classes,
+    staff_of_year,
+    visitors,
+)
 from homevisit_eval.synthetic.students import Students
 from homevisit_eval.synthetic.visits import (
     Rounds,
@@ -39,7 +46,7 @@ from homevisit_eval.synthetic.visits import (
     summer_probability,
 )
 
-__all__ = ["SchoolYear", "live_through", "regime_of"]
+__all__ = ["SchoolYear", "leaving_after", "live_through", "regime_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -171,6 +178,20 @@ def _share_of_classmates(classes: Classes, visited: Booleans) -> Floats:
     return np.asarray(others / np.maximum(size - 1, 1))
 
 
+def leaving_after(district: District, lived: SchoolYear | None) -> Floats:
+    """Return the probability of each on staff of leaving the district after a year, shape (t,).
+
+    Parameters
+    ----------
+    lived
+        None stands for a year without staff.
+    """
+    if lived is None:
+        return np.empty(0)
+    made = visitors(lived.staff, lived.classes, lived.summer.visited)
+    return leaving_probability(district.staffing, lived.staff, made, district.effects.retention)
+
+
 def live_through(
     district: District,
     schools: Schools,
@@ -193,7 +214,10 @@ def live_through(
     """
     year_index = roll.school_year - district.school_years[0]
     status = make_status(district, schools, students, roll, draws)
-    staff = staff_of_year(schools, roll, last.staff if last else None, draws)
+    staff = staff_of_year(
+        schools, roll, last.staff if last else None, draws,
+        leave=leaving_after(district, last), move=district.staffing.move,
+    )  # fmt: skip
     classes = make_classes(staff, roll, draws)
     hidden = hidden_trait(district, students.household[roll.student], roll.school_year, draws)
 

@@ -11,25 +11,32 @@ from numpy.typing import NDArray
 from homevisit_eval.synthetic.draws import Draw, Draws, normal
 from homevisit_eval.synthetic.enrollment import Enrollment
 from homevisit_eval.synthetic.schools import GRADES, LOWEST_GRADE, Schools
+from homevisit_eval.synthetic.staffing import EXPERIENCED, Staffing
 
 __all__ = [
     "Classes",
     "StaffYear",
+    "leaving_probability",
     "make_classes",
+    "most_kept",
+    "posts",
+    "role_of",
     "roster_table",
+    "school_of",
     "staff_ids",
     "staff_of_year",
     "staff_table",
+    "visitors",
 ]
 
 CLASS_SIZE = 23
-LEAVES, MOVES = 0.11, 0.05
 ROLES = np.array(["teacher", "aide", "counselor", "administrator", "other"], dtype=object)
 OTHER_STAFF = (1, 1, 2, 3, 4)  # roles of the staff that every school has besides teachers
 MOST_EXPERIENCE = 25
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,18 +72,32 @@ class Classes:
     quality, uptake
         Of the class teacher, standard normal and lasting: how well they teach, and how eagerly
         they visit.
+    experience
+        Of the class teacher, years.
     """
 
     teacher: Integers
     partner: Integers
     quality: Floats
     uptake: Floats
+    experience: Integers
 
 
 SLOTS = GRADES + len(OTHER_STAFF)
 
 
-def _posts(schools: Schools, roll: Enrollment) -> Integers:
+def school_of(cell: Integers) -> Integers:
+    """Return the number of the school of each cell."""
+    return cell // SLOTS
+
+
+def role_of(cell: Integers) -> NDArray[np.object_]:
+    """Return what the staff of each cell do."""
+    roles = np.array([0] * GRADES + list(OTHER_STAFF))
+    return np.asarray(ROLES[roles[cell % SLOTS]], dtype=object)
+
+
+def posts(schools: Schools, roll: Enrollment) -> Integers:
     """Return the number of posts of each cell, shape (S * SLOTS,)."""
     count = np.zeros((len(schools.ids), GRADES), dtype=np.int64)
     np.add.at(count, (roll.school, roll.grade - LOWEST_GRADE), 1)
@@ -85,35 +106,86 @@ def _posts(schools: Schools, roll: Enrollment) -> Integers:
     return np.concatenate([classes, others], axis=1).astype(np.int64).ravel()
 
 
+def most_kept(count: Integers) -> Integers:
+    """Return how many stay in each cell at most: one more than there are classes, of `posts`."""
+    return count + (np.arange(len(count)) % SLOTS < GRADES)
+
+
 def _rank_within(cell: Integers) -> Integers:
     """Return 0, 1, 2 ... within each run of equal cells (sorted)."""
     start = np.searchsorted(cell, cell, side="left")
     return np.arange(len(cell)) - start
 
 
+def visitors(staff: StaffYear, classes: Classes, visited: Booleans) -> Booleans:
+    """Return who on staff made a visit, as class teacher or as partner, shape (t,).
+
+    Parameters
+    ----------
+    visited
+        Shape (n,), which students were visited.
+    """
+    teams = np.concatenate([classes.teacher[visited], classes.partner[visited]])
+    return np.isin(staff.person, teams)
+
+
+def leaving_probability(
+    staffing: Staffing, staff: StaffYear, visited: Booleans, retention: float
+) -> Floats:
+    """Return each person's probability of leaving the district after the year, shape (t,).
+
+    Parameters
+    ----------
+    visited
+        Shape (t,), who made a visit before the year.
+    retention
+        What a visit takes from the logarithm of the probability.
+    """
+    new = 1 - np.minimum(staff.experience, EXPERIENCED) / EXPERIENCED
+    return np.asarray(
+        staffing.leave * np.exp(staffing.leave_beginner * new) * np.exp(-retention * visited)
+    )
+
+
 def staff_of_year(
-    schools: Schools, roll: Enrollment, last: StaffYear | None, draws: Draws
+    schools: Schools,
+    roll: Enrollment,
+    last: StaffYear | None,
+    draws: Draws,
+    *,
+    leave: Floats,
+    move: float,
 ) -> StaffYear:
-    """Return the staff of a year: most stay, some leave or move, the new fill the posts."""
-    posts = _posts(schools, roll)
+    """Return the staff of a year: most stay, some leave or move, the new fill the posts.
+
+    Parameters
+    ----------
+    last
+        Of the year before; None in the first year.
+    leave
+        Shape (t,), the probability that each of them leaves the district.
+    move
+        The probability of moving to another school of the district.
+    """
+    count = posts(schools, roll)
     stream = draws.stream(Draw.STAFF, roll.school_year)
     person, cell, experience = (np.empty(0, np.int64) for _ in range(3))
     people = 0
     if last is not None:
         people = last.people
         u_stay, u_where = stream.random((2, len(last.person)))
-        stays = u_stay >= LEAVES
-        moves = stays & (u_stay < LEAVES + MOVES)
+        stays = u_stay >= leave
+        moves = stays & (u_stay < leave + move)
         slot = last.cell % SLOTS
         other = np.floor(u_where * len(schools.ids)).astype(np.int64) * SLOTS + slot
-        cell = np.where(moves & (posts[other] > 0), other, last.cell)
+        cell = np.where(moves & (count[other] > 0), other, last.cell)
         order = np.lexsort((last.person[stays], cell[stays]))
         person, cell = last.person[stays][order], cell[stays][order]
         experience = last.experience[stays][order] + 1
-        kept = _rank_within(cell) < posts[cell] + (cell % SLOTS < GRADES)
+        kept = _rank_within(cell) < most_kept(count)[cell]
         person, cell, experience = person[kept], cell[kept], experience[kept]
-    free = np.maximum(posts - np.bincount(cell, minlength=len(posts)), 0)
-    hired = np.repeat(np.arange(len(posts)), free)
+    free = np.maximum(count - np.bincount(cell, minlength=len(count)), 0)
+    hired = np.repeat(np.arange(len(count)), free)
     years = np.floor(MOST_EXPERIENCE * stream.random(len(hired)) ** 2).astype(np.int64)
     person = np.concatenate([person, people + np.arange(len(hired))])
     experience = np.concatenate([experience, years])
@@ -136,7 +208,9 @@ def make_classes(staff: StaffYear, roll: Enrollment, draws: Draws) -> Classes:
     partner = school_start + (teacher - school_start + step) % school_count
     quality, uptake = normal(draws.stream(Draw.TEACHERS), (staff.people, 2)).T
     person = staff.person[teacher]
-    return Classes(person, staff.person[partner], quality[person], uptake[person])
+    return Classes(
+        person, staff.person[partner], quality[person], uptake[person], staff.experience[teacher]
+    )
 
 
 def staff_ids(years: list[StaffYear]) -> NDArray[np.object_]:
@@ -153,15 +227,14 @@ def staff_table(
     ids: NDArray[np.object_],
 ) -> pd.DataFrame:
     """Return one row per person and school year."""
-    roles = np.array([0] * GRADES + list(OTHER_STAFF))
     return pd.concat(
         [
             pd.DataFrame(
                 {
                     "staff_id": ids[staff.person],
-                    "school_id": schools.ids[staff.cell // SLOTS],
+                    "school_id": schools.ids[school_of(staff.cell)],
                     "school_year": school_year,
-                    "role": ROLES[roles[staff.cell % SLOTS]],
+                    "role": role_of(staff.cell),
                     "experience_years": staff.experience,
                 }
             )

@@ -18,6 +18,7 @@ from homevisit_eval.synthetic.parameters import District
 from homevisit_eval.synthetic.process import Process
 from homevisit_eval.synthetic.schools import Schools
 from homevisit_eval.synthetic.staff import Classes
+from homevisit_eval.synthetic.staffing import EXPERIENCED
 
 __all__ = [
     "ROUNDS",
@@ -139,6 +140,7 @@ def summer_probability(
         + schools.uptake[roll.school, year_index]
         + rules.teacher_uptake_sd * classes.uptake
         + rules.teacher * classes.quality
+        + rules.teacher_experience * (2 * np.minimum(classes.experience / EXPERIENCED, 1) - 1)
         + rules.absence * x
         + rules.absence_squared * x**2
         + rules.chronic * baseline.chronic
