@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from homevisit_eval.balance import Balance, assess_balance, pool_balance
+from homevisit_eval.censoring import follow_without_visits
 from homevisit_eval.design import (
     DifferenceInMeans,
     FixedEffects,
@@ -21,8 +22,10 @@ from homevisit_eval.design import (
 from homevisit_eval.effects import (
     Effect,
     StandardErrors,
+    SubgroupEffects,
     compare_standard_errors,
     estimate_effect,
+    estimate_subgroups,
     pool_effects,
 )
 from homevisit_eval.errors import EstimationError, MatchingError, SourceError
@@ -31,13 +34,16 @@ from homevisit_eval.multiplicity import adjust_p_values
 from homevisit_eval.panel import Panel, PanelCount, build_panel
 from homevisit_eval.sample import AnalyticSample, completed_samples, select_sample
 from homevisit_eval.sample.select import select_candidates
+from homevisit_eval.sample.whole_year import select_whole_year
 from homevisit_eval.sources import Problem, SourceFile, Sources
+from homevisit_eval.timing import TimingDifference, contrast_timing
 
 __all__ = [
     "Answer",
     "Evaluation",
     "answer_question",
     "answer_questions",
+    "answer_timing",
     "collect_answers",
     "estimate_pooled",
     "evaluate",
@@ -61,7 +67,9 @@ class Answer:
     effects
         One for each outcome of the question.
     sensitivity
-        The same outcomes under the design's variations; primary questions only.
+        The same outcomes under the design's variations.
+    subgroups
+        Effects in the subgroups that the question asks for, by outcome.
     standard_errors
         The primary estimates with every standard error side by side, where the model is linear
         and no covariate is imputed.
@@ -75,6 +83,7 @@ class Answer:
     balance: Mapping[str, Balance]
     effects: tuple[Effect, ...]
     sensitivity: tuple[Effect, ...]
+    subgroups: tuple[SubgroupEffects, ...]
     standard_errors: tuple[StandardErrors, ...]
     skipped: tuple[str, ...]
 
@@ -92,6 +101,8 @@ class Evaluation:
 
     design: StudyDesign
     answers: tuple[Answer, ...]
+    timing: tuple[TimingDifference, ...]
+    timing_skipped: tuple[str, ...]
     panel_counts: tuple[PanelCount, ...]
     missing: tuple[str, ...]
     files: tuple[SourceFile, ...]
@@ -145,6 +156,20 @@ def evaluate(sources: Sources, design: StudyDesign) -> Evaluation:
     return collect_answers(panel, design, answer_questions(panel, design))
 
 
+def answer_timing(
+    panel: Panel, design: StudyDesign
+) -> tuple[tuple[TimingDifference, ...], tuple[str, ...]]:
+    """Return the timing contrasts of a design, and sentences about those that cannot be made."""
+    found: list[TimingDifference] = []
+    skipped: list[str] = []
+    for contrast in design.timing_contrasts:
+        try:
+            found += contrast_timing(panel, design, contrast)
+        except (SourceError, MatchingError, EstimationError) as error:
+            skipped.append(f"{contrast.label}: {error}")
+    return tuple(found), tuple(skipped)
+
+
 def answer_questions(panel: Panel, design: StudyDesign) -> Iterator[Answer]:
     """Yield the answer to each question in turn, with unadjusted p values."""
     for question in design.questions:
@@ -163,6 +188,7 @@ def collect_answers(panel: Panel, design: StudyDesign, answers: Iterator[Answer]
     if not any(answer.effects for answer in done):
         reasons = " ".join(dict.fromkeys(text for answer in done for text in answer.skipped))
         raise SourceError(f"No question of the design can be answered. {reasons}")
+    timing, timing_skipped = answer_timing(panel, design)
     adjusted = iter(adjust_p_values([effect for answer in done for effect in answer.effects]))
     return Evaluation(
         design=design,
@@ -170,6 +196,8 @@ def collect_answers(panel: Panel, design: StudyDesign, answers: Iterator[Answer]
             replace(answer, effects=tuple(next(adjusted) for _ in answer.effects))
             for answer in done
         ),
+        timing=timing,
+        timing_skipped=timing_skipped,
         panel_counts=panel.counts,
         missing=panel.missing,
         files=panel.files,
@@ -195,7 +223,7 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
     """
     try:
         sample = select_sample(panel, design, question)
-        matched = match_completed(sample)
+        matched = _matched(panel, sample, None)
     except SourceError as error:
         return _skipped(question, error)
     except MatchingError as error:
@@ -205,19 +233,26 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
     effects: list[Effect] = []
     sensitivity: list[Effect] = []
     skipped: list[str] = []
-    for name in question.outcomes:
+    for name in sample.question.outcomes:
         try:
             effects.append(estimate_pooled(matched, name))
         except EstimationError as error:
             if question.role == "primary":
                 raise
-            skipped.append(f"{design.outcome(name).label}: {error}")
-    if question.role == "primary":
-        for variation in design.sensitivity:
-            try:
-                sensitivity += vary(panel, sample, matched, variation)
-            except (SourceError, MatchingError, EstimationError) as error:
-                skipped.append(f"{variation.label}: {error}")
+            skipped.append(f"{sample.design.outcome(name).label}: {error}")
+    for variation in design.sensitivity:
+        if not variation.varies(question):
+            continue
+        try:
+            sensitivity += vary(panel, sample, matched, variation)
+        except (SourceError, MatchingError, EstimationError) as error:
+            skipped.append(f"{variation.label}: {error}")
+    subgroups: list[SubgroupEffects] = []
+    for name in sample.question.outcomes if question.subgroup else ():
+        try:
+            subgroups.append(estimate_subgroups(matched[0], name, "subgroup"))
+        except EstimationError as error:
+            skipped.append(f"{sample.design.outcome(name).label}, by subgroup: {error}")
     balances = {one.outcome.name: _balance(matched, one.outcome.name) for one in effects}
     return Answer(
         question,
@@ -226,6 +261,7 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
         MappingProxyType(balances),
         tuple(_with_range_of_balance(one, balances[one.outcome.name]) for one in effects),
         tuple(sensitivity),
+        tuple(subgroups),
         tuple(_standard_errors(matched, effects)),
         tuple(skipped),
     )
@@ -245,7 +281,18 @@ def _standard_errors(
 
 
 def _skipped(question: Question, reason: Exception) -> Answer:
-    return Answer(question, None, None, MappingProxyType({}), (), (), (), (str(reason),))
+    nothing = MappingProxyType[str, Balance]({})
+    return Answer(question, None, None, nothing, (), (), (), (), (str(reason),))
+
+
+def _matched(
+    panel: Panel, sample: AnalyticSample, method: MatchingMethod | None
+) -> tuple[MatchedSample, ...]:
+    """Match a sample, and follow its pairs until later visits if the question asks for that."""
+    matched = match_completed(sample, method)
+    if sample.question.later_visits == "none":
+        matched = tuple(follow_without_visits(one, panel) for one in matched)
+    return matched
 
 
 def match_completed(
@@ -309,7 +356,7 @@ def vary(
     """
     varied = vary_sample(panel, sample, variation)
     if variation.matching or varied is not sample:
-        matched = match_completed(varied, variation.matching)
+        matched = _matched(panel, varied, variation.matching)
     return [
         replace(estimate_pooled(matched, name, variation.model), sensitivity=variation.label)
         for name in varied.question.outcomes
@@ -323,13 +370,19 @@ def vary_sample(panel: Panel, sample: AnalyticSample, variation: Variation) -> A
         variation.pool
         or variation.comparison_schools
         or variation.min_days_enrolled
+        or variation.lag_days is not None
+        or variation.later_visits
         or variation.missing_covariates
     ):
         return sample
+    if question.during and variation.pool == "never_visited_that_year":
+        return select_whole_year(sample, panel)
     question = replace(
         question,
         pool=variation.pool or question.pool,
         comparison_schools=variation.comparison_schools or question.comparison_schools,
+        lag_days=question.lag_days if variation.lag_days is None else variation.lag_days,
+        later_visits=variation.later_visits or question.later_visits,
     )
     days = variation.min_days_enrolled or design.eligibility.min_days_enrolled
     design = replace(

@@ -76,6 +76,7 @@ def inconsistencies(tables: Tables) -> list[Fault]:
         _unknown_outcomes,
         _unlisted_outcomes,
         _unlisted_contrasts,
+        _unlisted_variations,
         _unknown_strata,
         _models_without_their_matching,
         _schools_without_pairs,
@@ -148,6 +149,24 @@ def _unlisted_outcomes(tables: Tables) -> Iterator[Fault]:
             yield from _not_allowed(path, name, listed, "the name of one of [[outcomes]]")
 
 
+def _unlisted_variations(tables: Tables) -> Iterator[Fault]:
+    questions = {one.get("name"): one for _, one in _entries(tables, "questions")}
+    known = tuple(name for name in questions if name)
+    for position, variation in _entries(tables, "sensitivity"):
+        named = variation.get("questions") or ()
+        for place, name in enumerate(named):
+            path: Path = ("sensitivity", position, "questions", place)
+            yield from _not_allowed(path, name, known, "the name of one of [[questions]]")
+        windows = [(questions.get(name) or {}).get("window", "before_year") for name in named]
+        timed = ("fall", "spring", "during_year")
+        if variation.get("lag_days") and not (named and set(windows) <= set(timed)):
+            what = (
+                "needs `questions` with windows during the year: before the year there is no lag. "
+                "Name them."
+            )
+            yield Fault(("sensitivity", position, "lag_days"), what)
+
+
 def _unlisted_contrasts(tables: Tables) -> Iterator[Fault]:
     questions = {one.get("name"): one for _, one in _entries(tables, "questions")}
     outcomes = tuple(one["name"] for _, one in _entries(tables, "outcomes") if one.get("name"))
@@ -210,8 +229,8 @@ def _owners(tables: Tables) -> Iterator[tuple[Path, Tables]]:
 
 def _models_without_their_matching(tables: Tables) -> Iterator[Fault]:
     questions = [question for _, question in _entries(tables, "questions")]
-    primary = [question for question in questions if question.get("role") == "primary"]
     for path, owner in _owners(tables):
+        varied = [question for question in questions if _varies(owner, question)]
         if not path:
             recipes: list[tuple[Tables, ...]] = [(tables,)]
         elif owner.get("matching") is None and owner.get("model") is None:
@@ -219,7 +238,7 @@ def _models_without_their_matching(tables: Tables) -> Iterator[Fault]:
         elif path[0] == "questions":
             recipes = [(owner, tables)]
         else:
-            recipes = [(owner, question, tables) for question in primary]
+            recipes = [(owner, question, tables) for question in varied]
         without = [words for recipe in recipes if (words := _method_without_sets(recipe))]
         if without:
             what = (
@@ -247,7 +266,7 @@ def _schools_without_pairs(tables: Tables) -> Iterator[Fault]:
         for position, entry in _entries(tables, "sensitivity")
         if entry.get("matching") is not None or entry.get("comparison_schools") is not None
         for _, question in questions
-        if question.get("role") == "primary"
+        if _varies(entry, question)
     ]
     refused: set[Path] = set()
     for path, recipe in asked:
@@ -261,6 +280,12 @@ def _schools_without_pairs(tables: Tables) -> Iterator[Fault]:
                 "as 'nearest_neighbor'."
             )
             yield Fault((*path, "comparison_schools"), what)
+
+
+def _varies(variation: Tables, question: Tables) -> bool:
+    """Return whether an entry of [[sensitivity]] varies a question."""
+    named = variation.get("questions")
+    return question.get("name") in named if named else question.get("role") == "primary"
 
 
 def _first(recipe: tuple[Tables, ...], key: str) -> Tables:

@@ -324,11 +324,14 @@ class Variation:
     name, label
         As for a `Question`.
     pool, comparison_schools, matching, model
-        As for a `Question`.
+        As for a `Question`. The pool ``"never_visited_that_year"`` of a question about visits
+        during the year compares whole years, which is biased more.
+    questions
+        Names of the questions that are varied; all primary ones if empty.
     min_days_enrolled
         As for `Eligibility`.
     lag_days, later_visits
-        As for a `Question`. A lag varies questions about visits during the year only.
+        As for a `Question`; a lag needs named questions, about visits during the year.
     missing_covariates
         As for a `StudyDesign`.
 
@@ -342,6 +345,7 @@ class Variation:
 
     name: Name
     label: Text
+    questions: Annotated[tuple[str, ...], Distinct] = ()
     pool: Pool | None = None
     comparison_schools: ComparisonSchools | None = None
     min_days_enrolled: Days | None = None
@@ -350,6 +354,10 @@ class Variation:
     missing_covariates: Annotated[MissingCovariates, Field(discriminator="rule")] | None = None
     matching: Annotated[MatchingMethod, Field(discriminator="method")] | None = None
     model: Annotated[OutcomeModel, Field(discriminator="model")] | None = None
+
+    def varies(self, question: Question) -> bool:
+        """Return whether it is another way to answer this question."""
+        return question.name in self.questions if self.questions else question.role == "primary"
 
     def __post_init__(self) -> None:
         check_fields(self)

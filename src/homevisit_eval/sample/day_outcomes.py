@@ -28,6 +28,7 @@ ANY = {
     "any_serious_incident": "serious_incidents",
     "any_suspension": "suspensions",
 }
+DAYS_MISSED = {"attendance_rate": "days_absent", "on_time_attendance_rate": "days_not_on_time"}
 
 
 def history_to_date(pool: pd.DataFrame, records: DayRecords) -> pd.DataFrame:
@@ -112,11 +113,10 @@ def day_measure(
     """
     if measure in ANY:
         return (records.total(ANY[measure], code, first, last) > 0).astype(np.float64)
-    if measure in ("attendance_rate", "on_time_attendance_rate"):
-        missed = "days_absent" if measure == "attendance_rate" else "days_not_on_time"
+    if measure in DAYS_MISSED:
         days = records.days_enrolled(code, first, last)
         with np.errstate(invalid="ignore", divide="ignore"):
-            rate = 1 - records.total(missed, code, first, last) / days
+            rate = 1 - records.total(DAYS_MISSED[measure], code, first, last) / days
         return np.where(days > 0, rate, np.nan)
     return records.total(measure, code, first, last)
 

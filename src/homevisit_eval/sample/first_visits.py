@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from homevisit_eval.design import Question
 from homevisit_eval.panel.engine import fetch_frame
-from homevisit_eval.sample.day_records import ordinals
+from homevisit_eval.sample.day_records import BEYOND, ordinals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from homevisit_eval.panel import Panel
 
-__all__ = ["with_first_visits"]
+__all__ = ["next_visits", "with_first_visits"]
 
 KEY = ["student_id", "school_year"]
 
@@ -74,7 +75,7 @@ def with_first_visits(
 
 def _of_household(
     rows: pd.DataFrame, panel: Panel, first: pd.Series, school_years: Sequence[int], never: int
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """Return the first visit of the year in each student's household, all grades counted."""
     these = nw.col("school_year").is_in(list(school_years)) & ~nw.col("household_id").is_null()
     everyone = fetch_frame(
@@ -86,3 +87,38 @@ def _of_household(
     earliest = everyone.join(first, on=KEY).groupby(home)["first_visit"].min().rename("earliest")
     joined = rows[home].join(earliest, on=home)["earliest"]
     return joined.fillna(never).to_numpy(dtype=np.int64)
+
+
+def next_visits(
+    panel: Panel, rows: pd.DataFrame, index_day: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the day of the next completed visit of the year after a day, of any program and mode.
+
+    Parameters
+    ----------
+    rows : DataFrame, one row a student-year on a day
+        ``unit_id, school_year``.
+    index_day
+        Shape (n,), days since 1970.
+
+    Returns
+    -------
+    array of shape (n,)
+        After every day if there is none.
+    """
+    visits = fetch_frame(panel.visits, ("student_id", "date", "visit_id"))
+    done = visits[visits["completed"] == 1]
+    asked = pd.DataFrame(
+        {
+            "student_id": rows["unit_id"].to_numpy(dtype=object),
+            "school_year": rows["school_year"].to_numpy(dtype=np.int64),
+            "after": index_day,
+            "row": np.arange(len(rows)),
+        }
+    )
+    joined = asked.merge(done[[*KEY, "date"]], on=KEY, how="inner")
+    day = ordinals(joined["date"])
+    later = day > joined["after"].to_numpy(dtype=np.int64)
+    found = np.full(len(rows), BEYOND, dtype=np.int64)
+    np.minimum.at(found, joined["row"].to_numpy(dtype=np.int64)[later], day[later])
+    return found
