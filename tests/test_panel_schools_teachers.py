@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from homevisit_eval.panel.teachers import VISITS_BY_KIND
 from panel_spec import expect, panel_from, student_years
+
+KINDS = tuple(VISITS_BY_KIND.values())
 
 
 def test_school_means_are_over_the_students_of_time_zero():
@@ -105,6 +108,55 @@ def test_visits_before_the_year_are_completed_and_in_the_summer():
             spring    0
             started   0
             tried     0
+            """,
+        )
+
+
+def test_visits_before_the_year_are_counted_by_program_and_mode() -> None:
+    with panel_from(
+        staff="staff_id\n both\n early",
+        visits="""
+            student_id  date        program  mode       staff_id_1  staff_id_2
+            ann         2014-08-01  FEP      in_person  both        early
+            ann         2014-08-02  FEC      virtual    both        -
+            ann         2014-08-03  FEC      in_person  both        -
+            ann         2014-08-04  EC       in_person  early       early
+            """,
+    ) as panel:
+        rows = panel.to_pandas("teachers").rename(
+            columns={name: name.removeprefix("visits_before_year_") for name in KINDS}
+        )
+    expect(
+        rows,
+        """
+        staff_id  visits_before_year  fep_in_person  fec_in_person  fec_virtual  ec_in_person
+        both      3                   1              1              1            0
+        early     2                   1              0              0            1
+        """,
+    )
+    assert rows[["fep_virtual", "ec_virtual"]].to_numpy().sum() == 0
+
+
+def test_visits_during_the_year_are_from_its_first_day_to_its_last() -> None:
+    with panel_from(
+        staff="staff_id school_year\n before 2015\n first 2015\n last 2015\n after 2015",
+        visits="""
+            student_id  date        completed  staff_id_1
+            ann         2014-08-24  1          before
+            ann         2014-08-25  1          first
+            ann         2014-09-05  1          last
+            ann         2014-09-04  0          last
+            ann         2014-09-06  1          after
+            """,
+    ) as panel:
+        expect(
+            panel.to_pandas("teachers"),
+            """
+            staff_id  visits_before_year  visits_during_year  first_instructional_day
+            after     0                   0                   2014-08-25
+            before    1                   0                   2014-08-25
+            first     0                   1                   2014-08-25
+            last      0                   1                   2014-08-25
             """,
         )
 
