@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
@@ -245,10 +245,10 @@ def _contradictions(question: Question) -> Iterator[str]:
     if question.later_visits == "none" and question.pool != "not_visited_before_year":
         yield f"{where} later_visits 'none' needs pool 'not_visited_before_year'."
     if question.unit == "teacher":
-        plain = Question(question.name, question.label, question.role, question.outcomes)
+        usual = {field.name: field.default for field in fields(Question)}
         student_only = ("window", "dose", "pool", "comparison_schools", "later_visits")
         for name in (*student_only, "lag_days", "follow_up", "subgroup"):
-            if getattr(question, name) != getattr(plain, name):
+            if getattr(question, name) != usual[name]:
                 yield f"{where} {name} is for questions about students; leave it out."
     measures = [measured_name(name) for name in question.outcomes]
     whole = [name for name, after in measures if not after and name not in COUNTED_BY_DAY]

@@ -127,12 +127,13 @@ class SubgroupEffects:
         label = "synthetic data, " if self.synthetic else ""
         lines = [f"SubgroupEffects({label}{self.outcome.name} by {self.by}, {self.estimand})"]
         told = self.tells_no_small_count
+        width = max(22, *(len(one.subgroup) for one in self.subgroups)) + 2
         for one in self.subgroups:
             if one.refused:
-                lines.append(f"  {one.subgroup:<24}{one.refused}")
+                lines.append(f"  {one.subgroup:<{width}}{one.refused}")
                 continue
             lines.append(
-                f"  {one.subgroup:<24}{one.estimate:+.4f} [{one.ci_low:+.4f}, {one.ci_high:+.4f}], "
+                f"  {one.subgroup:<{width}}{one.estimate:+.4f} [{one.ci_low:+.4f}, {one.ci_high:+.4f}], "
                 f"p = {one.p_value:.3f}" + (f", df = {one.df:.1f}" if told else "")
             )
         if self.test is not None:

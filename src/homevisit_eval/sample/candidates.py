@@ -147,14 +147,14 @@ def with_subgroup(pool: pd.DataFrame, question: Question) -> pd.DataFrame:
     if question.subgroup in CUTS:
         cuts, words = CUTS[question.subgroup]
         place = np.searchsorted(np.array(cuts), values.to_numpy(dtype=np.float64), side="right")
-        named = pd.Series(np.array(words, dtype=object)[np.minimum(place, len(cuts))])
     elif question.subgroup in WORDS:
-        named = values.map(dict(enumerate(WORDS[question.subgroup])))
+        words = WORDS[question.subgroup]
+        place = values.fillna(0).to_numpy(dtype=np.int64)
     else:
-        named = values.astype(object)
-    return pool.assign(subgroup=named.to_numpy(dtype=object)).assign(
-        subgroup=lambda rows: rows["subgroup"].where(values.notna().to_numpy())
-    )
+        words = tuple(sorted(str(one) for one in values.dropna().unique()))
+        place = pd.Categorical(values.astype(object), categories=words).codes
+    codes = np.where(values.notna(), np.minimum(place, len(words) - 1), -1)
+    return pool.assign(subgroup=pd.Categorical.from_codes(codes, categories=list(words)))
 
 
 def baseline_exclusions(

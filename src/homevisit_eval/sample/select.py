@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import narwhals as nw
+
 from homevisit_eval.design import Question, StudyDesign, design_checksum
-from homevisit_eval.errors import DesignError
+from homevisit_eval.design.measures import measured_name
+from homevisit_eval.errors import DesignError, SourceError
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.before_year import select_before_year
 from homevisit_eval.sample.during_year import select_during_year
+from homevisit_eval.sample.labels import listed, school_year_text
 from homevisit_eval.sample.measurable import require_years
 
 if TYPE_CHECKING:
@@ -78,9 +82,41 @@ def select_candidates(panel: Panel, design: StudyDesign, question: Question) -> 
     """
     design, asked = design.asked(question)
     require_years(panel, design)
-    if asked.during:
-        return select_during_year(panel, design, asked)
-    return select_before_year(panel, design, asked)
+    asked, notes = _as_far_as_followed(panel, design, asked)
+    select = select_during_year if asked.during else select_before_year
+    sample = select(panel, design, asked)
+    return replace(sample, notes=(*notes, *sample.notes))
+
+
+def _as_far_as_followed(
+    panel: Panel, design: StudyDesign, asked: Question
+) -> tuple[Question, tuple[str, ...]]:
+    """Leave out outcomes of years that the extracts do not reach, and say so.
+
+    Raises
+    ------
+    SourceError
+        If no outcome is left.
+    """
+    years = panel.students.select(last=nw.col("school_year").max()).collect("pandas").to_native()
+    last = int(years["last"].iloc[0])
+    reach = last - min(design.school_years)
+    kept = tuple(name for name in asked.outcomes if measured_name(name)[1] <= reach)
+    beyond = sorted({measured_name(name)[1] for name in asked.outcomes if name not in kept})
+    if not beyond:
+        return asked, ()
+    after = listed([str(one) for one in beyond])
+    what = f"{after} year{'s' if beyond != [1] else ''} after the visit"
+    if not kept:
+        raise SourceError(
+            f"enrollments: the extracts end with {school_year_text(last)}, so nobody of question "
+            f"{asked.name!r} is followed {what}. Deliver later years, or take this question out."
+        )
+    note = (
+        f"The extracts end with {school_year_text(last)}: no student is followed {what}, and "
+        "these outcomes are left out."
+    )
+    return replace(asked, outcomes=kept), (note,)
 
 
 def _not_registered(design: StudyDesign) -> str:
