@@ -247,9 +247,10 @@ def log_rank_test(
     Notes
     -----
     The statistic is the slope of the Cox partial likelihood (Breslow's) at a ratio of 1: weighted
-    events of the treated less those expected. With clusters its variance is G / (G - 1) times
-    the sum over clusters of squared sums of score residuals; without, the hypergeometric one of
-    Mantel, which weights would make wrong.
+    events of the treated less those expected. With clusters its variance is G times that of the
+    clusters' sums of score residuals about their mean, so that the statistic is the square of a
+    one-sample t of the sums; without, the hypergeometric one of Mantel, which weights would make
+    wrong. (Squares not taken about the mean would grow with the difference that is tested.)
 
     References
     ----------
@@ -269,7 +270,7 @@ def log_rank_test(
         G = rows.G
         _check_clusters(G)
         sums = np.bincount(rows.clusters, score_residuals(tied, 0.0))
-        variance, df = G / (G - 1) * float(sums @ sums), G - 1.0
+        variance, df = G * float(sums.var(ddof=1)), G - 1.0
     else:
         if rows.weights.min() != rows.weights.max():
             raise EstimationError(
