@@ -177,7 +177,9 @@ def estimate_quantile_effects(
     check_scale(measured)
     model = model or sample.question.model or sample.design.model
     given = model.cluster
-    redrawn = DifferenceInMeans(cluster="student_id" if given == "none" else given)
+    redrawn = DifferenceInMeans(
+        cluster="student_id" if given == "none" else given, covariance="CR1S"
+    )
     cluster = redrawn.cluster.partition("+")[0]
     rows = regression_rows(matched, outcome, redrawn)
     check_rows(rows, outcome, cluster)

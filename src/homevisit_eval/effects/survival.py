@@ -195,7 +195,9 @@ def estimate_survival(
     allowed("ties", ties, get_args(Ties))
     model = model or sample.question.model or sample.design.model
     given = model.cluster
-    clustered = DifferenceInMeans(cluster="student_id" if given == "none" else given)
+    clustered = DifferenceInMeans(
+        cluster="student_id" if given == "none" else given, covariance="CR1S"
+    )
     days, events = _joined(matched, times)
     try:
         rows = regression_rows(_with_times(matched, days), TIME, clustered)
