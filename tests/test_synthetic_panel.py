@@ -108,9 +108,8 @@ def replicated(replication: int) -> Simulation:
 
 FIXED = (
     "schools", "calendar", "students", "enrollments", "characteristics", "staff", "rosters",
-    "surveys",
 )  # fmt: skip
-REDRAWN = ("absences", "incidents", "assessments", "visits")
+REDRAWN = ("absences", "incidents", "assessments", "visits", "surveys")
 SECOND_YEAR = pd.Timestamp("2014-07-01")
 
 

@@ -55,6 +55,8 @@ REAL = (
     "days_absent",
     "math_score_std",
     "reading_score_std",
+    "engagement_at_school",
+    "involvement_at_home",
     "age",
     "age_for_grade",
 )

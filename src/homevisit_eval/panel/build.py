@@ -15,6 +15,7 @@ from homevisit_eval.panel import (
     attendance,
     counts,
     discipline,
+    engagement,
     enrollment,
     unrecorded,
 )
@@ -90,7 +91,8 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
     persons = demographic_measures(attended.rows, sources.students, sources.characteristics)
     disciplined = _discipline(persons, sources, held, measurement)
     tested = _achievement(disciplined.rows, sources)
-    ordered = tested.rows.select(*STUDENT_COLUMNS).sort(*STUDENT_YEAR)
+    asked = _engagement(tested.rows, sources)
+    ordered = asked.rows.select(*STUDENT_COLUMNS).sort(*STUDENT_YEAR)
     students = store(sources.connection, ordered, "students")
     _require_one_row_each(students, held.spells)
     visits = visit_frame(sources.visits, students, held.districts)
@@ -109,15 +111,22 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
             *attended.counts,
             *disciplined.counts,
             *tested.counts,
+            *asked.counts,
             *counts.count_visits(sources.visits, visits, students),
         ),
-        missing=(*missing_sentences(sources), *attended.missing, *disciplined.missing),
+        missing=(
+            *missing_sentences(sources),
+            *attended.missing,
+            *disciplined.missing,
+            *asked.missing,
+        ),
         measurement=measurement,
         district=sources.district,
         synthetic=sources.synthetic,
         files=sources.files,
         decisions=sources.decisions,
         connection=sources.connection,
+        surveys=sources.surveys,
     )
     log.info("panel built in %.1f seconds", time.perf_counter() - started)
     return panel
@@ -186,6 +195,24 @@ def _achievement(rows: Frame, sources: Sources) -> _Step:
     return _Step(
         achievement.achievement_measures(rows, chosen),
         counts=counts.count_scores(sources.assessments, scores, chosen, sources.enrollments),
+    )
+
+
+def _engagement(rows: Frame, sources: Sources) -> _Step:
+    if sources.surveys is None:
+        return _Step(engagement.engagement_not_delivered(rows))
+    answered = engagement.answered_scales(sources.surveys)
+    scales = store(sources.connection, answered, "scales")
+    standardized = store(sources.connection, engagement.standardize_scales(scales), "scale_scores")
+    chosen = store(
+        sources.connection, engagement.one_scale_score(standardized), "chosen_scale_scores"
+    )
+    return _Step(
+        engagement.engagement_measures(rows, chosen),
+        counts=counts.count_surveys(
+            sources.surveys, scales, standardized, chosen, sources.enrollments
+        ),
+        missing=engagement.without_answers(sources.surveys, sources.enrollments),
     )
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "count_persons",
     "count_scores",
     "count_student_years",
+    "count_surveys",
     "count_visits",
 ]
 
@@ -152,6 +153,41 @@ def count_scores(
             "one score per student, subject and year: of the test that most students took",
         ),
         PanelCount("assessments", one, used, "scores of a student enrolled in that year"),
+    )
+
+
+def count_surveys(
+    surveys: Frame, answered: Frame, standardized: Frame, chosen: Frame, students: Frame
+) -> tuple[PanelCount, ...]:
+    """Return what became of the survey answers."""
+    delivered = count_rows(surveys)
+    given = count_rows(surveys.filter(~nw.col("response").is_null()))
+    kept = sum_column(answered, "answered")
+    scales, comparable = count_rows(answered), count_rows(standardized)
+    named = count_rows(standardized.filter(~nw.col("student_id").is_null()))
+    one = count_rows(chosen)
+    used = count_rows(chosen.join(students, on=STUDENT_YEAR, how="semi"))
+    return (
+        PanelCount("surveys", delivered, given, "answers; an item left out has none"),
+        PanelCount(
+            "surveys", given, kept, "answers to a scale of which at least half was answered"
+        ),
+        PanelCount("surveys", kept, scales, "scale scores, one a respondent and scale"),
+        PanelCount(
+            "surveys",
+            scales,
+            comparable,
+            "scores of a scale and year with at least two respondents and unequal scores; the "
+            "others cannot be standardized",
+        ),
+        PanelCount(
+            "surveys",
+            comparable,
+            named,
+            "scores that name one student; the others count for the mean and the SD only",
+        ),
+        PanelCount("surveys", named, one, "one score per student, scale and year: their mean"),
+        PanelCount("surveys", one, used, "scores of a student enrolled in that year"),
     )
 
 

@@ -49,6 +49,8 @@ STUDENT_COLUMNS = (
     "days_suspended",
     "math_score_std",
     "reading_score_std",
+    "engagement_at_school",
+    "involvement_at_home",
     "sex",
     "race_ethnicity",
     "household_id",
@@ -81,8 +83,8 @@ class Panel:
     students
         One row per student and school year with at least one enrollment spell; columns as in
         `STUDENT_COLUMNS`. Rates are fractions (0 to 1), indicators are 0/1, ages are in years,
-        scores in standard deviations. ``school_id`` is the school of time zero, missing for a
-        student who was not enrolled on its first instructional day.
+        scores and scales of the survey in standard deviations. ``school_id`` is the school of
+        time zero, missing for a student who was not enrolled on its first instructional day.
     schools
         One row per school and school year; see `schools.school_frame`.
     teachers
@@ -110,6 +112,8 @@ class Panel:
         Taken over from the sources.
     connection
         The engine's; it is owned, and closed, by the sources.
+    surveys
+        Answers to the family survey as delivered, or None; see `scale_reliability`.
     """
 
     students: Frame
@@ -128,6 +132,7 @@ class Panel:
     files: tuple[SourceFile, ...]
     decisions: tuple[Problem, ...]
     connection: duckdb.DuckDBPyConnection = field(repr=False)
+    surveys: Frame | None = None
 
     def to_pandas(self, table: PanelTable = "students") -> pd.DataFrame:
         """Return one of the panel's tables as a pandas frame, in the order of its key.

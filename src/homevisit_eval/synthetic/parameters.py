@@ -279,6 +279,8 @@ incidents_grade, math_grade
     retention
         What a visit before the year takes from the logarithm of the probability that who made
         it, as class teacher or partner, leaves the district after the year.
+    engagement
+        By how many SDs a visit before the year raises the traits that the survey measures.
     """
 
     attendance: float = 0.0675
@@ -295,6 +297,7 @@ incidents_grade, math_grade
     lasting: Share = 0.25
     classmates: NotNegative = 0.0
     retention: NotNegative = 0.0
+    engagement: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -362,7 +365,13 @@ class District:
 program_schools, staffing
         The parts.
     survey_share
-        Share of students of grades 3 to 5 who answer the survey.
+        Share of students of grades 3 to 5 who answer the survey; of those neither at risk nor
+        visited, if response is selective.
+    survey_selective
+        Rise of the log odds of answering of a student at risk, and again of a student visited
+        under FEP or FEC before the year.
+    survey_at_risk
+        How much lower the traits that the survey measures are of students at risk, SDs.
     truth_grades, truth_years
         Student-years in the truth table: years in their order.
     defects
@@ -388,6 +397,8 @@ program_schools, staffing
     program_schools: ProgramSchools = field(default_factory=ProgramSchools)
     staffing: Staffing = field(default_factory=Staffing)
     survey_share: Share = 0.07
+    survey_selective: float = 0.0
+    survey_at_risk: float = 0.0
     truth_grades: Annotated[tuple[TruthGrade, ...], NotEmpty, Distinct] = (1, 2, 3, 4, 5)
     truth_years: Annotated[tuple[int, ...], NotEmpty] = (2015, 2016, 2017)
     defects: Defects | None = None

@@ -24,7 +24,7 @@ from homevisit_eval.synthetic.schools import Schools, make_schools, school_table
 from homevisit_eval.synthetic.staff import roster_table, staff_ids, staff_table
 from homevisit_eval.synthetic.student_years import student_year_table
 from homevisit_eval.synthetic.students import Students, no_students, student_ids, student_table
-from homevisit_eval.synthetic.surveys import survey_table
+from homevisit_eval.synthetic.surveys import SurveyAnswers, survey_answers, survey_table
 from homevisit_eval.synthetic.truths import OUTCOMES, truth_table
 from homevisit_eval.synthetic.visit_truths import visit_truth_table
 from homevisit_eval.synthetic.visits import visit_table
@@ -121,14 +121,15 @@ def simulate(
     ids = student_ids(len(students))
     defects = parameters.defects if tables else None
     wanted = set(TABLES if defects else tables)  # a table's defects follow from other tables
-    made = _tables(parameters, schools, students, years, draws, wanted=wanted)
+    answers = [survey_answers(parameters, year, draws) for year in years]
+    made = _tables(parameters, schools, students, years, draws, answers=answers, wanted=wanted)
     if defects:
         made = with_defects(made, defects, draws)
     return Simulation(
         parameters,
         seed,
         {name: made[name] for name in TABLES if name in tables},
-        student_year_table(years, students, schools, ids),
+        student_year_table(years, answers, students, schools, ids),
         truth_table(parameters, years, ids, draws, outcomes=outcomes),
         visit_truth_table(parameters, years, ids),
     )
@@ -180,6 +181,7 @@ def _tables(
     years: list[SchoolYear],
     draws: Draws,
     *,
+    answers: list[SurveyAnswers],
     wanted: set[str],
 ) -> dict[str, pd.DataFrame]:
     ids, rolls = student_ids(len(students)), [year.roll for year in years]
@@ -216,7 +218,7 @@ def _tables(
     if wanted & {"visits", "staff", "rosters"}:
         made |= _people(district, schools, students, years, draws)
     if "surveys" in wanted:
-        made["surveys"] = survey_table(district, rolls, ids, draws)
+        made["surveys"] = survey_table(rolls, answers, ids)
     return made
 
 

@@ -12,6 +12,7 @@ from homevisit_eval.synthetic.incidents import suspended
 from homevisit_eval.synthetic.school_year import SchoolYear
 from homevisit_eval.synthetic.schools import Schools
 from homevisit_eval.synthetic.students import RACES, Students, household_ids
+from homevisit_eval.synthetic.surveys import SCALES, SurveyAnswers, scale_scores
 
 __all__ = ["student_year_table"]
 
@@ -24,7 +25,11 @@ Columns = dict[str, NDArray[np.generic]]
 
 
 def student_year_table(
-    years: list[SchoolYear], students: Students, schools: Schools, ids: NDArray[np.object_]
+    years: list[SchoolYear],
+    answers: list[SurveyAnswers],
+    students: Students,
+    schools: Schools,
+    ids: NDArray[np.object_],
 ) -> pd.DataFrame:
     """Return one row per student and school year with the measures of the panel.
 
@@ -32,8 +37,11 @@ def student_year_table(
     ``visited_before_year`` is 1 after a completed FEP or FEC visit.
     """
     households = household_ids(students)
-    parts = [_measures(year, students, households, schools, ids) for year in years]
-    return pd.concat(parts, ignore_index=True)
+    parts = [
+        _measures(year, students, households, schools, ids) | _scales(year, given)
+        for year, given in zip(years, answers, strict=True)
+    ]
+    return pd.concat([pd.DataFrame(columns) for columns in parts], ignore_index=True)
 
 
 def _measures(
@@ -42,13 +50,13 @@ def _measures(
     households: NDArray[np.object_],
     schools: Schools,
     ids: NDArray[np.object_],
-) -> pd.DataFrame:
+) -> Columns:
     who = year.roll.student
     columns: Columns = {"student_id": ids[who], "school_year": _filled(year, year.roll.school_year)}
     columns |= _enrollment(year, schools) | _attendance(year) | _discipline(year) | _scores(year)
     columns |= _person(year, students, households)
     columns["visited_before_year"] = year.summer.visited.astype(np.int64)
-    return pd.DataFrame(columns)
+    return columns
 
 
 def _filled(year: SchoolYear, value: int) -> NDArray[np.int64]:
@@ -134,6 +142,15 @@ def _standardized(
         if variance > 0:
             standardized[rows] = (above - total / n) / np.sqrt(variance)
     return standardized
+
+
+def _scales(year: SchoolYear, answers: SurveyAnswers) -> Columns:
+    """Return scales of the survey of those whom an answer names, by the panel's sums."""
+    scores = scale_scores(answers)
+    standardized = np.full((len(SCALES), len(year.roll.student)), np.nan)
+    each = (scores.above - scores.mean) / np.sqrt(scores.variance)
+    standardized[:, answers.row[answers.named]] = each[answers.named].T
+    return dict(zip(SCALES, standardized, strict=True))
 
 
 def _person(year: SchoolYear, students: Students, households: NDArray[np.object_]) -> Columns:
