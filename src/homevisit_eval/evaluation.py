@@ -189,11 +189,14 @@ def collect_answers(panel: Panel, design: StudyDesign, answers: Iterator[Answer]
         reasons = " ".join(dict.fromkeys(text for answer in done for text in answer.skipped))
         raise SourceError(f"No question of the design can be answered. {reasons}")
     timing, timing_skipped = answer_timing(panel, design)
-    adjusted = iter(adjust_p_values([effect for answer in done for effect in answer.effects]))
+    whole = [answer for answer in done if not answer.question.subgroup]
+    adjusted = iter(adjust_p_values([effect for answer in whole for effect in answer.effects]))
     return Evaluation(
         design=design,
         answers=tuple(
             replace(answer, effects=tuple(next(adjusted) for _ in answer.effects))
+            if answer in whole
+            else answer
             for answer in done
         ),
         timing=timing,
@@ -226,7 +229,7 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
         matched = _matched(panel, sample, None)
     except SourceError as error:
         return _skipped(question, error)
-    except MatchingError as error:
+    except (MatchingError, EstimationError) as error:
         if question.role == "primary":
             raise
         return _skipped(question, error)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
-from homevisit_eval.design import design_checksum
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report import figures, tables
 from homevisit_eval.report.estimand_words import MAKING, groups_made_alike
 from homevisit_eval.report.findings import findings_section, summary_text
-from homevisit_eval.report.page import ReportFigure, whole_page
+from homevisit_eval.report.further_questions import (
+    FurtherPart,
+    further_parts,
+    further_section,
+    is_headline,
+)
+from homevisit_eval.report.page import ReportFigure, drawn, whole_page
 from homevisit_eval.report.sections import (
     AnswerParts,
     baseline_section,
@@ -93,17 +96,23 @@ def build_report(evaluation: Evaluation) -> Report:
     if not answered:
         raise EstimationError("No question has an effect, so there is nothing to report.")
     answered.sort(key=lambda answer: answer.question.role != "primary")
-    effects = [effect for answer in answered for effect in answer.effects]
-    parts = [_parts(answer, number) for number, answer in enumerate(answered)]
-    study = _study_parts(evaluation, answered)
+    headline = [answer for answer in answered if is_headline(answer.question)] or answered
+    effects = [effect for answer in headline for effect in answer.effects]
+    parts = [
+        _parts(answer, number, {name for one in headline[:number] for name in one.balance})
+        for number, answer in enumerate(headline)
+    ]
+    study = _study_parts(evaluation, headline)
     every = (
         study.findings,
         *(table for one in parts for table in one.tables),
+        *(table for one in study.further for table in one.tables),
         *(table for table in study.others if table is not None),
     )
     drawings = (
         study.impacts,
         *(figure for one in parts for figure in (one.flow_figure, one.love_plot)),
+        *(figure for one in study.further for figure in one.figures),
     )
     return Report(
         html=whole_page(
@@ -121,7 +130,7 @@ def build_report(evaluation: Evaluation) -> Report:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _StudyParts:
-    """The tables and the figure that belong to no single question."""
+    """The tables and figures that belong to no single question."""
 
     findings: Table
     impacts: ReportFigure
@@ -132,6 +141,7 @@ class _StudyParts:
     counts: Table | None
     variables: Table
     files: Table
+    further: tuple[FurtherPart, ...]
 
     @property
     def others(self) -> tuple[Table | None, ...]:
@@ -153,7 +163,7 @@ def _study_parts(evaluation: Evaluation, answered: Sequence[Answer]) -> _StudyPa
     with_varied = [effect for answer in answered if answer.sensitivity for effect in answer.effects]
     return _StudyParts(
         findings=tables.impacts(effects),
-        impacts=_drawn(
+        impacts=drawn(
             "F2",
             "Differences between visited and comparison students, with intervals",
             figures.impacts(effects),
@@ -167,6 +177,7 @@ def _study_parts(evaluation: Evaluation, answered: Sequence[Answer]) -> _StudyPa
         counts=tables.panel_counts(evaluation),
         variables=tables.variables(evaluation.design, evaluation.synthetic),
         files=tables.provenance(evaluation),
+        further=further_parts(evaluation),
     )
 
 
@@ -178,32 +189,36 @@ def _sections(
     every: Sequence[Table],
 ) -> list[str]:
     formulas = {effect.outcome.label: effect.formula for effect in effects}
-    checksum, synthetic = design_checksum(evaluation.design), evaluation.synthetic
     return [
         findings_section(effects, study.findings, study.impacts),
         students_section(parts),
         comparison_section(parts),
         baseline_section(parts),
+        *(further_section(one) for one in study.further),
         full_results_section(study.estimates, study.grid, study.inference, formulas),
         limitations_section(effects, evaluation.design),
         data_section(study.variables, study.decisions, study.counts),
         glossary_section(),
-        provenance_section(study.files, every, version("homevisit-eval"), checksum, synthetic),
+        provenance_section(
+            study.files, every, version("homevisit-eval"), evaluation.design, evaluation.synthetic
+        ),
     ]
 
 
-def _parts(answer: Answer, number: int) -> AnswerParts:
+def _parts(answer: Answer, number: int, named: Collection[str]) -> AnswerParts:
+    """Return the parts of an answer; `named` are outcomes whose balance has its table already."""
     matched = answer.matched
     assert matched is not None
     suffix = f"_{answer.question.name}" if number else ""
     synthetic = matched.sample.synthetic
     labels = {effect.outcome.name: effect.outcome.label for effect in answer.effects}
+    again = {name: suffix if name in named else "" for name in answer.balance}
     first = next(iter(answer.balance.values()))
     return AnswerParts(
         answer=answer,
         counts=tables.sample_counts(matched, f"T2{suffix}"),
         flow=tables.sample_flow(matched, answer.effects, f"F1{suffix}"),
-        flow_figure=_drawn(
+        flow_figure=drawn(
             f"F1{suffix}",
             "From enrolled students to observed outcomes, in student-years",
             figures.sample_flow(matched, answer.effects),
@@ -213,11 +228,11 @@ def _parts(answer: Answer, number: int) -> AnswerParts:
         missing=tables.missing_covariates(matched, f"A6{suffix}"),
         matching=tables.matching_specification(matched, f"A3{suffix}"),
         equivalence={
-            labels.get(name, name): tables.baseline_equivalence(balance, f"A8_{name}")
+            labels.get(name, name): tables.baseline_equivalence(balance, f"A8_{name}{again[name]}")
             for name, balance in answer.balance.items()
         },
         balance=tables.balance_before_and_after(first, f"A9{suffix}"),
-        love_plot=_drawn(
+        love_plot=drawn(
             f"FA1{suffix}",
             f"Standardized differences before {_and_after(matched)}",
             figures.love_plot(first),
@@ -232,17 +247,13 @@ def _and_after(matched: MatchedSample) -> str:
     return "the visit" if made == "unmatched" else f"and after {MAKING[made]}"
 
 
-def _drawn(name: str, title: str, figure: Figure, alt: str, synthetic: bool) -> ReportFigure:
-    return ReportFigure(name, title, figures.to_svg(figure), figures.to_png(figure), alt, synthetic)
-
-
 def _not_computed(evaluation: Evaluation) -> Sequence[str]:
     skipped = [
         f"{answer.question.label}: {sentence}"
         for answer in evaluation.answers
         for sentence in answer.skipped
     ]
-    return list(dict.fromkeys([*evaluation.missing, *skipped]))
+    return list(dict.fromkeys([*evaluation.missing, *skipped, *evaluation.timing_skipped]))
 
 
 def _header(evaluation: Evaluation) -> str:
@@ -258,7 +269,7 @@ def _header(evaluation: Evaluation) -> str:
     return (
         f'<p class="kicker">Evaluation of home visits{where}</p>\n<h1>{escape(design.title)}</h1>\n'
         f"<p>School years {escape(years)}, {escape(grades)}. Visited students are compared with "
-        f"students who were not visited before the school year.</p>\n{banner}"
+        f"similar students who were not visited.</p>\n{banner}"
         f"{not_computed_box(_not_computed(evaluation))}"
     )
 

@@ -24,6 +24,12 @@ from homevisit_eval.report.flow_diagram import sample_flow, sample_flow_alt_text
 from homevisit_eval.report.impact_figure import impacts, impacts_alt_text
 from homevisit_eval.report.jitter_figure import propensity_jitter, propensity_jitter_alt_text
 from homevisit_eval.report.love_plot import love_plot, love_plot_alt_text
+from homevisit_eval.report.timing_figure import (
+    impact_by_timing,
+    impact_by_timing_alt_text,
+    landmark,
+    landmark_alt_text,
+)
 
 __all__ = [
     "bias_by_design",
@@ -34,8 +40,12 @@ __all__ = [
     "ecdf_plot_alt_text",
     "event_study",
     "event_study_alt_text",
+    "impact_by_timing",
+    "impact_by_timing_alt_text",
     "impacts",
     "impacts_alt_text",
+    "landmark",
+    "landmark_alt_text",
     "love_plot",
     "love_plot_alt_text",
     "power_curve",

@@ -114,7 +114,7 @@ def _stages(table: Table) -> list[Stage]:
         label, line = table.cell(row, "label"), table.cell(row, "line")
         if line == "excluded" and counts != ("0", "0"):
             left.append((label.removeprefix("– "), counts))
-        if line in ("remaining", "observed"):
+        if line in ("remaining", "recounted", "observed"):
             stages.append(Stage(label, counts, tuple(left), line == "observed"))
             left = []
     return stages

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from homevisit_eval.design import (
-    Measurement,
-    StudyDesign,
-)
+from homevisit_eval.design import Measurement, Question, StudyDesign
+from homevisit_eval.design.questions import Window
 from homevisit_eval.design.study import PartialDay
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, suppress_small_counts
 from homevisit_eval.report.estimand_words import WHOSE_EFFECT
@@ -54,6 +52,29 @@ DAY_WORDS: Mapping[PartialDay, str] = {
 }
 
 
+WINDOW_WORDS: Mapping[Window, str] = {
+    "before_year": "after the last day of the previous school year and before the school's first "
+    "instructional day",
+    "fall": "in the fall of the school year, from its first instructional day on",
+    "spring": "in the spring of the school year",
+    "during_year": "on the first instructional day of the school year or later in it",
+    "any_time": "before the school year or during it",
+    "first_ever": "before the school year or during it, and none in an earlier year",
+}
+AT_RISK = (
+    "eligible students who were enrolled on the day of the visit and had no visit that school year "
+    "through that day"
+)
+
+
+def _pool_words(question: Question) -> str:
+    """Return who may be a comparison student, and how long they are followed."""
+    pool = AT_RISK if question.during else POOL_WORDS[question.pool]
+    if question.later_visits == "none":
+        return f"{pool}; pairs are followed until the comparison student is visited"
+    return f"{pool}; they are followed whether visited later or not" if question.during else pool
+
+
 def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
     """Return how the comparison group was made: method, pool, covariates, fitted models.
 
@@ -70,9 +91,8 @@ def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
         ("Method", read_aloud(method)),
         ("Whose effect", f"{estimand} ({estimand.target}: {WHOSE_EFFECT[estimand.target]})"),
         ("Visits that count", f"{listed(question.programs)}, {listed(question.modes)}, completed, "
-         "after the last day of the previous school year and before the school's first "
-         "instructional day".replace("_", " ")),
-        ("Comparison pool", f"{POOL_WORDS[question.pool]}; "
+         f"{WINDOW_WORDS[question.window]}".replace("_", " ")),
+        ("Comparison pool", f"{_pool_words(question)}; "
          f"{SCHOOL_WORDS[question.comparison_schools]}"),
     ]  # fmt: skip
     rows += _covariate_rows(matched)

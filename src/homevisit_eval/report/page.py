@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from matplotlib.figure import Figure
+
+from homevisit_eval.report.drawing import to_png, to_svg
 from homevisit_eval.table import SYNTHETIC, Table
 
 __all__ = [
     "ReportFigure",
+    "drawn",
     "figure_html",
     "folded",
     "paragraph",
@@ -54,6 +58,11 @@ class ReportFigure:
 
     def _repr_svg_(self) -> str:
         return self.svg
+
+
+def drawn(name: str, title: str, figure: Figure, alt: str, synthetic: bool) -> ReportFigure:
+    """Return a figure in both formats, with its number, caption and text alternative."""
+    return ReportFigure(name, title, to_svg(figure), to_png(figure), alt, synthetic)
 
 
 def paragraph(*sentences: str, css: str = "") -> str:

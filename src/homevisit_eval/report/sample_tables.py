@@ -42,7 +42,7 @@ KEPT: Mapping[Comparison, str] = {
     "unmatched": "Used",
 }
 
-Line = Literal["remaining", "excluded", "not observed", "observed"]
+Line = Literal["remaining", "excluded", "recounted", "not observed", "observed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def _candidate_lines(matched: MatchedSample) -> list[FlowLine]:
         FlowLine(
             step.kind,
             step.name,
-            step.label if step.kind == "remaining" else f"– {step.label}",
+            f"– {step.label}" if step.kind == "excluded" else step.label,
             step.visited,
             step.comparison,
             step.neither,
@@ -274,11 +274,11 @@ def _flow_sums(lines: Sequence[FlowLine]) -> tuple[Sum, ...]:
             if one.line in ("excluded", "not observed"):
                 leaving.append(row)
                 continue
-            if last is not None:
+            if last is not None and one.line != "recounted":
                 parts = tuple((part, column) for part in (*leaving, row))
                 sums.append(Sum(parts, (last, column)))
             leaving = []
-            if one.line == "remaining":
+            if one.line in ("remaining", "recounted"):
                 last = row
     return tuple(sums)
 

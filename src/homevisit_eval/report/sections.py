@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from homevisit_eval.design import design_checksum
 from homevisit_eval.disclosure import hidden_cells
 from homevisit_eval.effect_sizes import ADJUSTABLE_UP_TO, SATISFIED_UP_TO
 from homevisit_eval.report.estimand_words import MAKING, WHOSE, groups_made_alike
@@ -27,6 +28,7 @@ from homevisit_eval.table import Table
 if TYPE_CHECKING:
     from homevisit_eval.design import StudyDesign
     from homevisit_eval.design.method_facts import Comparison
+    from homevisit_eval.design.questions import Window
     from homevisit_eval.effects import Effect
     from homevisit_eval.evaluation import Answer
 
@@ -42,6 +44,16 @@ __all__ = [
     "provenance_section",
     "students_section",
 ]
+
+
+WHEN: Mapping[Window, str] = {
+    "before_year": "before the school year",
+    "fall": "in the fall",
+    "spring": "in the spring",
+    "during_year": "during the school year",
+    "any_time": "before or during the school year",
+    "first_ever": "for the first time",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,7 +266,11 @@ def glossary_section() -> str:
 
 
 def provenance_section(
-    files: Table, tables: Sequence[Table], version: str, checksum: str, synthetic: bool
+    files: Table,
+    tables: Sequence[Table],
+    version: str,
+    design: StudyDesign,
+    synthetic: bool,
 ) -> str:
     """Return what the numbers were made from: version, design, files, what was hidden."""
     hidden = len(hidden_cells(tables))
@@ -264,13 +280,14 @@ def provenance_section(
         if hidden
         else "No cell of these tables had to be hidden."
     )
-    made = f"Made by homevisit_eval {version} from a design with SHA-256 "
+    made = f"Made by homevisit_eval {version} from version {design.version} of the design, SHA-256 "
     seed = "The seed of the synthetic district stands there too." if synthetic else ""
     return section(
         "provenance",
         "Where the numbers come from",
-        f'<p>{escape(made)}<span class="mono">{escape(checksum)}</span>. The file manifest.json '
-        f"beside this page has the versions of all libraries and the checksums of all files. "
+        f'<p>{escape(made)}<span class="mono">{design_checksum(design)}</span>. The file '
+        "manifest.json beside this page has the versions of all libraries and the checksums of all "
+        "files. "
         f"{seed}</p>",
         paragraph(log),
         folded("Files that were read", table_html(files)),
@@ -284,9 +301,10 @@ def _flow_sentence(parts: AnswerParts) -> str:
         for row in range(len(flow.frame))
     }
     enrolled, candidates = lines["enrolled"], lines["candidates"]
+    when = WHEN[parts.answer.question.window]
     text = (
-        f"Of {enrolled[0]} student-years with a home visit before the school year and "
-        f"{enrolled[1]} without one, {candidates[0]} and {candidates[1]} could be compared."
+        f"Of {enrolled[0]} student-years with a home visit {when} and {enrolled[1]} without one, "
+        f"{candidates[0]} and {candidates[1]} could be compared."
     )
     if matched := lines.get("matched"):
         making = MAKING[_made_alike(parts)].capitalize()

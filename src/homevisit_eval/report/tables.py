@@ -29,6 +29,7 @@ from homevisit_eval.report.method_tables import (
 from homevisit_eval.report.missing_table import missing_covariates
 from homevisit_eval.report.sample_tables import sample_counts, sample_flow
 from homevisit_eval.report.table_one import table_one
+from homevisit_eval.report.timing_tables import impact_by_timing
 
 __all__ = [
     "balance_before_and_after",
@@ -41,6 +42,7 @@ __all__ = [
     "certificate_verdicts",
     "decisions",
     "full_estimates",
+    "impact_by_timing",
     "impacts",
     "match_audit",
     "matching_specification",

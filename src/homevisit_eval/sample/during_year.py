@@ -38,7 +38,7 @@ from homevisit_eval.sample.day_outcomes import history_to_date, outcomes_from
 from homevisit_eval.sample.day_records import BEYOND, DayRecords, day_records, ordinals
 from homevisit_eval.sample.exclusions import program_schools, with_followed
 from homevisit_eval.sample.first_visits import with_first_visits
-from homevisit_eval.sample.flow import FlowStep, excluded, flow_adds_up, remaining
+from homevisit_eval.sample.flow import FlowStep, excluded, flow_adds_up, recounted, remaining
 from homevisit_eval.sample.labels import grades_text, school_years_text
 from homevisit_eval.sample.measurable import require_covariates, require_groups, require_outcomes
 from homevisit_eval.sample.missing import fill_with_indicators, missing_notes
@@ -341,6 +341,8 @@ def _flow(
     steps += baseline_exclusions(own, why, design, question)
     label = "Complete baseline: candidates"
     steps.append(remaining("candidates", label, group_counts(own[why == ""])))
+    label = "Candidates, once for each day of a visit on which they are (student-days)"
+    steps.append(recounted("student_days", label, group_counts(pool[left == ""])))
     return tuple(steps)
 
 

@@ -8,7 +8,14 @@ from typing import Literal, TypeAlias
 
 from homevisit_eval.disclosure import shown_count
 
-__all__ = ["FlowStep", "GroupCounts", "excluded", "flow_adds_up", "remaining"]
+__all__ = [
+    "FlowStep",
+    "GroupCounts",
+    "excluded",
+    "flow_adds_up",
+    "recounted",
+    "remaining",
+]
 
 GroupCounts: TypeAlias = Mapping[str, int]
 
@@ -21,7 +28,7 @@ class FlowStep:
     ----------
     kind
         ``"remaining"``: student-years left at this point. ``"excluded"``: student-years that
-        leave between two such points.
+        leave between two such points. ``"recounted"``: the same, counted in another unit.
     name
         A short code, for example ``"eligible"``.
     label
@@ -31,7 +38,7 @@ class FlowStep:
         neither (visited only under a program or mode that the question leaves out).
     """
 
-    kind: Literal["remaining", "excluded"]
+    kind: Literal["remaining", "excluded", "recounted"]
     name: str
     label: str
     visited: int
@@ -62,8 +69,13 @@ def excluded(name: str, label: str, counts: GroupCounts) -> FlowStep:
     return _step("excluded", name, label, counts)
 
 
+def recounted(name: str, label: str, counts: GroupCounts) -> FlowStep:
+    """Return the line of those who are left, counted in another unit from here on."""
+    return _step("recounted", name, label, counts)
+
+
 def _step(
-    kind: Literal["remaining", "excluded"], name: str, label: str, counts: GroupCounts
+    kind: Literal["remaining", "excluded", "recounted"], name: str, label: str, counts: GroupCounts
 ) -> FlowStep:
     return FlowStep(
         kind,
@@ -76,11 +88,13 @@ def _step(
 
 
 def flow_adds_up(flow: Sequence[FlowStep]) -> bool:
-    """Say whether every "remaining" line equals the one before it less the exclusions between."""
+    """Say whether each "remaining" line is the one before it less the exclusions between."""
     left: tuple[int, int, int] | None = None
     for step in flow:
         counts = (step.visited, step.comparison, step.neither)
-        if step.kind == "remaining":
+        if step.kind == "recounted":
+            left = counts
+        elif step.kind == "remaining":
             if left is not None and counts != left:
                 return False
             left = counts

@@ -15,6 +15,7 @@ from homevisit_eval.sample.before_year import select_before_year
 from homevisit_eval.sample.during_year import select_during_year
 from homevisit_eval.sample.labels import listed, school_year_text
 from homevisit_eval.sample.measurable import require_years
+from homevisit_eval.sample.teachers import select_teachers
 
 if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
@@ -80,6 +81,8 @@ def select_candidates(panel: Panel, design: StudyDesign, question: Question) -> 
     DesignError, SourceError
         As `select_sample`.
     """
+    if question.unit == "teacher":
+        return select_teachers(panel, design, question)
     design, asked = design.asked(question)
     require_years(panel, design)
     asked, notes = _as_far_as_followed(panel, design, asked)
