@@ -30,6 +30,9 @@ if TYPE_CHECKING:
         pool_balance,
         sample_distribution,
     )
+    from homevisit_eval.censoring import (
+        follow_without_visits,
+    )
     from homevisit_eval.certificate import Certificate, certify, certify_iter
     from homevisit_eval.design import (
         AbadieImbens,
@@ -59,8 +62,10 @@ if TYPE_CHECKING:
         OverlapWeights,
         Question,
         RandomIntercept,
+        RiskSets,
         StudyDesign,
         Subclassification,
+        TimingContrast,
         Variation,
         design_checksum,
         design_text,
@@ -124,6 +129,7 @@ if TYPE_CHECKING:
         District,
         Simulation,
         follow_up_truth,
+        landmark_truth,
         preset,
         read_district,
         simulate,
@@ -131,6 +137,10 @@ if TYPE_CHECKING:
         write_state,
     )
     from homevisit_eval.table import Table
+    from homevisit_eval.timing import (
+        TimingDifference,
+        contrast_timing,
+    )
     from homevisit_eval.truth import read_truth, true_effect
 
 __version__: str
@@ -175,8 +185,10 @@ _HOMES = {
         "OverlapWeights",
         "Question",
         "RandomIntercept",
+        "RiskSets",
         "StudyDesign",
         "Subclassification",
+        "TimingContrast",
         "Variation",
         "design_checksum",
         "design_text",
@@ -196,6 +208,7 @@ _HOMES = {
         "pool_effects",
         "pool_frame_effects",
     ),
+    "censoring": ("follow_without_visits",),
     "errors": (
         "DesignError",
         "EstimationError",
@@ -228,6 +241,7 @@ _HOMES = {
         "District",
         "Simulation",
         "follow_up_truth",
+        "landmark_truth",
         "preset",
         "read_district",
         "simulate",
@@ -235,6 +249,10 @@ _HOMES = {
         "write_state",
     ),
     "table": ("Table",),
+    "timing": (
+        "TimingDifference",
+        "contrast_timing",
+    ),
     "truth": ("read_truth", "true_effect"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -288,6 +306,7 @@ __all__ = [
     "Question",
     "RandomIntercept",
     "Report",
+    "RiskSets",
     "Simulation",
     "SourceError",
     "SourceReport",
@@ -297,6 +316,8 @@ __all__ = [
     "Subclassification",
     "SubgroupEffects",
     "Table",
+    "TimingContrast",
+    "TimingDifference",
     "Variation",
     "adjust_p_values",
     "assess_balance",
@@ -309,6 +330,7 @@ __all__ = [
     "check_sources",
     "compare_effects",
     "compare_standard_errors",
+    "contrast_timing",
     "cross_fitted_scores",
     "data_dictionary",
     "design_checksum",
@@ -321,8 +343,10 @@ __all__ = [
     "expand_risk_sets",
     "figures",
     "follow_up_truth",
+    "follow_without_visits",
     "frame_distribution",
     "impute_baseline",
+    "landmark_truth",
     "match_frame",
     "match_students",
     "pool_balance",
