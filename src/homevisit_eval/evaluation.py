@@ -47,6 +47,7 @@ __all__ = [
     "collect_answers",
     "estimate_pooled",
     "evaluate",
+    "match_as_asked",
     "match_completed",
     "vary",
     "vary_sample",
@@ -226,7 +227,7 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
     """
     try:
         sample = select_sample(panel, design, question)
-        matched = _matched(panel, sample, None)
+        matched = match_as_asked(panel, sample)
     except SourceError as error:
         return _skipped(question, error)
     except (MatchingError, EstimationError) as error:
@@ -288,10 +289,16 @@ def _skipped(question: Question, reason: Exception) -> Answer:
     return Answer(question, None, None, nothing, (), (), (), (), (str(reason),))
 
 
-def _matched(
-    panel: Panel, sample: AnalyticSample, method: MatchingMethod | None
+def match_as_asked(
+    panel: Panel, sample: AnalyticSample, method: MatchingMethod | None = None
 ) -> tuple[MatchedSample, ...]:
-    """Match a sample, and follow its pairs until later visits if the question asks for that."""
+    """Match a sample, and follow its pairs until later visits if its question asks for that.
+
+    Raises
+    ------
+    MatchingError, EstimationError
+        As `match_completed` and `follow_without_visits`.
+    """
     matched = match_completed(sample, method)
     if sample.question.later_visits == "none":
         matched = tuple(follow_without_visits(one, panel) for one in matched)
@@ -359,7 +366,7 @@ def vary(
     """
     varied = vary_sample(panel, sample, variation)
     if variation.matching or varied is not sample:
-        matched = _matched(panel, varied, variation.matching)
+        matched = match_as_asked(panel, varied, variation.matching)
     return [
         replace(estimate_pooled(matched, name, variation.model), sensitivity=variation.label)
         for name in varied.question.outcomes

@@ -30,7 +30,7 @@ from homevisit_eval.sample.select import select_candidates
 if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
 
-__all__ = ["TimingDifference", "contrast_timing"]
+__all__ = ["TimingDifference", "TimingPairs", "contrast_pairs", "contrast_timing", "timing_pairs"]
 
 Floats = NDArray[np.float64]
 
@@ -83,6 +83,28 @@ class TimingDifference:
         return f"<pre>{escape(repr(self))}</pre>"
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TimingPairs:
+    """The pairs of both windows of a timing contrast, followed from its landmark on.
+
+    Attributes
+    ----------
+    earlier, later
+        Matched samples; the later one with the weights that make it like the earlier one.
+    effective_size_later, largest_difference
+        As in `TimingDifference`.
+    """
+
+    earlier: MatchedSample
+    later: MatchedSample
+    effective_size_later: float
+    largest_difference: float
+
+    def __repr__(self) -> str:
+        """Show both matched samples."""
+        return f"TimingPairs(earlier={self.earlier!r}, later={self.later!r})"
+
+
 def contrast_timing(
     panel: Panel, design: StudyDesign, contrast: TimingContrast
 ) -> tuple[TimingDifference, ...]:
@@ -128,18 +150,49 @@ def contrast_timing(
     Weesie, J. (1999). Seemingly unrelated estimation and the cluster-adjusted sandwich estimator.
     *Stata Technical Bulletin*, 52, 34-47.
     """
+    return contrast_pairs(timing_pairs(panel, design, contrast), design, contrast)
+
+
+def timing_pairs(panel: Panel, design: StudyDesign, contrast: TimingContrast) -> TimingPairs:
+    """Return the pairs that a timing contrast compares: steps 1 to 3 of `contrast_timing`.
+
+    Raises
+    ------
+    DesignError, SourceError, MatchingError, EstimationError
+        As `contrast_timing`.
+    """
     earlier, later = (
         _followed(panel, design, contrast, design.question(name))
         for name in (contrast.earlier, contrast.later)
     )
     weighted, size, left = _like(earlier, later)
+    return TimingPairs(earlier, weighted, size, left)
+
+
+def contrast_pairs(
+    pairs: TimingPairs, design: StudyDesign, contrast: TimingContrast
+) -> tuple[TimingDifference, ...]:
+    """Return the differences between the effects in two sets of pairs, one for each outcome.
+
+    Parameters
+    ----------
+    pairs
+        From `timing_pairs`.
+    design, contrast
+        As given there.
+
+    Raises
+    ------
+    EstimationError
+        As `compare_effects`.
+    """
     model = design.model
     if not isinstance(model, FixedEffects | DifferenceInMeans) or model.cluster != "school_id":
         model = FixedEffects()
-    notes = _notes(contrast, size, left)
+    notes = _notes(contrast, pairs.effective_size_later, pairs.largest_difference)
     found = []
     for name in contrast.outcomes:
-        difference = compare_effects(earlier, weighted, name, model)
+        difference = compare_effects(pairs.earlier, pairs.later, name, model)
         found.append(
             TimingDifference(
                 contrast=contrast,
@@ -147,10 +200,10 @@ def contrast_timing(
                 difference=difference,
                 earlier=difference.first,
                 later=difference.second,
-                effective_size_later=size,
-                largest_difference=left,
+                effective_size_later=pairs.effective_size_later,
+                largest_difference=pairs.largest_difference,
                 notes=(*notes, *difference.notes),
-                synthetic=panel.synthetic,
+                synthetic=pairs.earlier.sample.synthetic,
             )
         )
     return tuple(found)
