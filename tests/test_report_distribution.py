@@ -99,6 +99,8 @@ def test_nothing_tells_how_few_lack_the_outcome():
     shown = rows_of(table)
     assert [int(row["n_visited"]) for row in shown] == [20, 30, 40, 30, 10, 140]
     assert [int(row["n_comparison"]) for row in shown] == [30, 40, 40, 20, 20, 150]
+    assert [row["share_visited"] for row in shown[:5]] == ["0.14", "0.22", "0.28", "0.25", "0.1"]
+    assert float(shown[0]["share_comparison"]) == pytest.approx(30 / 150, rel=1e-12)
     assert any(note.startswith("Counts of an outcome are rounded down") for note in table.notes)
     assert not re.search(r"(?<![\d.])147(?!\d)", everything(table))
 

@@ -62,8 +62,8 @@ LABELS: Mapping[str, str] = {
 EFFECT = ("estimate", "std_error", "ci_low", "ci_high")
 ALL_BANDS = "All"
 ROUNDED = (
-    "Counts of an outcome are rounded down to a ten where fewer than ten of the matched students "
-    "lack it."
+    "Counts of an outcome are rounded down to a ten, and shares to a whole percent, where fewer "
+    "than ten of the matched students lack it."
 )
 
 
@@ -240,7 +240,7 @@ def _blocks(lengths: Sequence[int]) -> list[range]:
 
 
 def _rounded(table: Table, effects: Sequence[BandEffects], blocks: Sequence[range]) -> Table:
-    """Return the table with counts that would add up to how few lack the outcome rounded down."""
+    """Return the table with numbers rounded that would add up to how few lack the outcome."""
     frame, rounded = table.frame.copy(), False
     for one, rows in zip(effects, blocks, strict=True):
         for group in ("visited", "comparison"):
@@ -254,6 +254,9 @@ def _rounded(table: Table, effects: Sequence[BandEffects], blocks: Sequence[rang
                 if not pd.isna(counts[row]):
                     counts[row] -= counts[row] % SMALLEST_COUNT_SHOWN
             frame[column] = pd.Series(counts).astype(frame[column].dtype)
+            shares = frame[f"share_{group}"].to_numpy(dtype=float, copy=True)
+            shares[rows.start : rows.stop] = shares[rows.start : rows.stop].round(2)
+            frame[f"share_{group}"] = shares
     return replace(table, frame=frame, notes=(*table.notes, ROUNDED)) if rounded else table
 
 
