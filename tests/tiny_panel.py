@@ -1,15 +1,16 @@
 """Panels small enough to read, made directly in the engine, and designs to go with them.
 
-A panel is written as student-years (`student_year`, `enrolled`), visits (`visit`) and schools
-(`school`); whatever is not said has a harmless default. Every school's year runs from August 25
-to June 15.
+A panel is written as student-years (`student_year`, `enrolled`), visits (`visit`), schools
+(`school`) and, if days matter, stretches of enrollment (`stretch`), days of instruction
+(`school_days`) and dated facts (`fact`); whatever is not said has a harmless default. Every
+school's year runs from August 25 to June 15.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import duckdb
@@ -32,10 +33,14 @@ __all__ = [
     "INCIDENT",
     "MATH",
     "MATH_PRIOR",
+    "dated_panel",
     "enrolled",
+    "fact",
     "first_day",
     "last_day",
     "school",
+    "school_days",
+    "stretch",
     "student_year",
     "tiny_design",
     "tiny_panel",
@@ -47,8 +52,10 @@ Record = dict[str, Any]
 DEFAULT_MEASUREMENT = Measurement()
 DEFAULT_ELIGIBILITY = Eligibility()
 
+STRETCH_COLUMNS = ("student_id", "school_id", "school_year", "start", "end")
+SCHOOL_DAY_COLUMNS = ("school_id", "school_year", "date", "instructional_day")
 TEXT = ("student_id", "school_id", "school_id_count_date", "sex", "race_ethnicity", "household_id")
-DATES = ("first_instructional_day", "last_instructional_day")
+DATES = ("first_instructional_day", "last_instructional_day", "date", "start", "end")
 REAL = (
     "attendance_rate",
     "on_time_attendance_rate",
@@ -59,6 +66,8 @@ REAL = (
     "involvement_at_home",
     "age",
     "age_for_grade",
+    "amount",
+    "days_suspended",
 )
 
 ATTENDANCE = Outcome(
@@ -173,14 +182,90 @@ def school(school_id: str, school_year: int, **changes: Any) -> Record:
     return record | changes
 
 
+def stretch(student_id: str, start: date, end: date, **changes: Any) -> Record:
+    """Return days from `start` through `end` on which a student was enrolled at S1."""
+    record = {
+        "student_id": student_id,
+        "school_id": "S1",
+        "school_year": end.year if end <= last_day(end.year) else end.year + 1,
+        "start": start,
+        "end": end,
+    }
+    return record | changes
+
+
+def school_days(school_id: str, school_year: int, closed: Iterable[date] = ()) -> list[Record]:
+    """Return the days of instruction: Monday to Friday, but not those on which it is closed."""
+    shut, day = set(closed), first_day(school_year)
+    held: list[Record] = []
+    while day <= last_day(school_year):
+        if day.weekday() < 5 and day not in shut:
+            where = {"school_id": school_id, "school_year": school_year, "date": day}
+            held.append(where | {"instructional_day": len(held) + 1})
+        day += timedelta(days=1)
+    return held
+
+
+def fact(student_id: str, day: date, kind: str, amount: float = 1.0, **changes: Any) -> Record:
+    """Return a dated fact; a panel's history also has the number of the day, not used here."""
+    record = {
+        "student_id": student_id,
+        "school_year": day.year if day <= last_day(day.year) else day.year + 1,
+        "date": day,
+        "instructional_day": 0,
+        "kind": kind,
+        "amount": amount,
+    }
+    return record | changes
+
+
+def dated_panel(
+    students: Iterable[Record],
+    visits: Sequence[Record] = (),
+    facts: Sequence[Record] = (),
+    stretches: Sequence[Record] = (),
+    days: Sequence[Record] = (),
+    schools: Sequence[Record] = (),
+) -> Panel:
+    """Return a panel with days.
+
+    A student-year without a stretch is at its school from the first day to the last; a
+    school-year without days of instruction is open from Monday to Friday.
+    """
+    rows = list(students)
+    listed = {(one["student_id"], one["school_year"]) for one in stretches}
+    usual = [
+        stretch(
+            row["student_id"],
+            first_day(row["school_year"]),
+            last_day(row["school_year"]),
+            school_id=row["school_id"],
+        )
+        for row in rows
+        if (row["student_id"], row["school_year"]) not in listed and row["school_id"] is not None
+    ]
+    where = [*stretches, *usual]
+    open_on = {(one["school_id"], one["school_year"]) for one in days}
+    attended = sorted({(one["school_id"], one["school_year"]) for one in where} - open_on)
+    held = [*days, *(day for key in attended for day in school_days(*key))]
+    return tiny_panel(rows, visits, schools, facts=facts, stretches=where, days=held)
+
+
 def tiny_panel(
     students: Iterable[Record],
     visits: Sequence[Record] = (),
     schools: Sequence[Record] = (),
     missing: tuple[str, ...] = (),
     measurement: Measurement = DEFAULT_MEASUREMENT,
+    *,
+    facts: Sequence[Record] = (),
+    stretches: Sequence[Record] = (),
+    days: Sequence[Record] = (),
 ) -> Panel:
-    """Return a panel of these rows; schools that are not listed are plain ones."""
+    """Return a panel of these rows; schools that are not listed are plain ones.
+
+    It has no days unless they are given: `dated_panel` gives them.
+    """
     rows = list(students)
     listed = {(row["school_id"], row["school_year"]): row for row in schools}
     for row in rows:
@@ -193,11 +278,11 @@ def tiny_panel(
         students=_table(connection, "students", rows, STUDENT_COLUMNS),
         schools=_table(connection, "schools", listed.values(), tuple(school("", 0))),
         teachers=None,
-        history=_table(connection, "history", [], ("student_id", "date")),
+        history=_table(connection, "history", facts, tuple(fact("", date.min, ""))),
         visits=_table(connection, "visits", numbered, ("visit_id", *visit("", date.min))),
         spells=_table(connection, "spells", [], ("student_id", "date")),
-        stretches=_table(connection, "stretches", [], ("student_id", "date")),
-        school_days=_table(connection, "school_days", [], ("school_id", "date")),
+        stretches=_table(connection, "stretches", stretches, STRETCH_COLUMNS),
+        school_days=_table(connection, "school_days", days, SCHOOL_DAY_COLUMNS),
         counts=(),
         missing=missing,
         measurement=measurement,
@@ -217,16 +302,16 @@ def _table(
 ) -> Any:
     frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
     connection.register("frame", frame)
-    casts = ", ".join(f"CAST({column} AS {_type(column)}) AS {column}" for column in columns)
+    casts = ", ".join(f'CAST("{one}" AS {_type(one)}) AS "{one}"' for one in columns)
     connection.execute(f"CREATE TABLE {name} AS SELECT {casts} FROM frame")
     connection.unregister("frame")
     return nw.from_native(connection.table(name))
 
 
 def _type(column: str) -> str:
-    if column in DATES or column == "date":
+    if column in DATES:
         return "DATE"
-    if column in TEXT or column in ("visit_id", "program", "mode"):
+    if column in TEXT or column in ("visit_id", "program", "mode", "kind"):
         return "VARCHAR"
     if column in REAL or column in ("mean_attendance", "incident_rate", "at_risk_share"):
         return "DOUBLE"
