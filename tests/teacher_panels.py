@@ -16,17 +16,42 @@ import narwhals as nw
 import pandas as pd
 
 from homevisit_eval.certificate.prepared import prepared_panel
-from homevisit_eval.design import Measurement
+from homevisit_eval.design import Measurement, NearestNeighbor, Outcome, Question, StudyDesign
 from homevisit_eval.panel import Panel
 from homevisit_eval.panel.enrollment import district_years
 from homevisit_eval.panel.teachers import teacher_frame
 from homevisit_eval.synthetic import Simulation
 from panel_spec import TYPES, fill, read_rows
-from tiny_panel import enrolled, first_day, last_day, student_year, tiny_panel, visit
+from tiny_panel import enrolled, first_day, last_day, student_year, tiny_design, tiny_panel, visit
 
-__all__ = ["simulated_panel", "teacher_panel"]
+__all__ = ["QUESTION", "simulated_panel", "teacher_design", "teacher_panel"]
 
+IN_SCHOOL = Outcome(
+    "retained_in_school", "Stays in the school", "teachers", "binary", "percent", "higher"
+)
+IN_DISTRICT = Outcome(
+    "retained_in_district", "Stays in the district", "teachers", "binary", "percent", "higher"
+)
+MATCHING = NearestNeighbor(exact=("school_year",))
+QUESTION = Question(
+    "teachers",
+    "Teachers who visit",
+    "exploratory",
+    ("retained_in_school", "retained_in_district"),
+    unit="teacher",
+    matching=MATCHING,
+)
 SCHOOL_YEARS = (2014, 2015, 2016)
+
+
+def teacher_design(question: Question = QUESTION, **changes: Any) -> StudyDesign:
+    design = tiny_design()
+    return replace(
+        design,
+        outcomes=(*design.outcomes, IN_SCHOOL, IN_DISTRICT),
+        questions=(*design.questions, question),
+        **changes,
+    )
 
 
 def teacher_panel(

@@ -17,7 +17,6 @@ from homevisit_eval.design import (
     FixedEffects,
     MultipleImputation,
     NearestNeighbor,
-    Outcome,
     Question,
     StudyDesign,
 )
@@ -28,24 +27,9 @@ from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.flow import flow_adds_up
 from homevisit_eval.sample.teachers import TEACHER_COVARIATES, select_teachers
 from panel_spec import expect, panel_from
-from teacher_panels import teacher_panel
+from teacher_panels import QUESTION, teacher_design, teacher_panel
 from tiny_panel import tiny_design
 
-IN_SCHOOL = Outcome(
-    "retained_in_school", "Stays in the school", "teachers", "binary", "percent", "higher"
-)
-IN_DISTRICT = Outcome(
-    "retained_in_district", "Stays in the district", "teachers", "binary", "percent", "higher"
-)
-MATCHING = NearestNeighbor(exact=("school_year",))
-QUESTION = Question(
-    "teachers",
-    "Teachers who visit",
-    "exploratory",
-    ("retained_in_school", "retained_in_district"),
-    unit="teacher",
-    matching=MATCHING,
-)
 STAFF = """
     staff_id   school_id  school_year  experience_years
     visits     S1         2014         2
@@ -59,16 +43,6 @@ VISITS = """
     student_id  date        program  mode       staff_id_1
     ann         2014-08-01  FEP      in_person  visits
     """
-
-
-def teacher_design(question: Question = QUESTION, **changes: Any) -> StudyDesign:
-    design = tiny_design()
-    return replace(
-        design,
-        outcomes=(*design.outcomes, IN_SCHOOL, IN_DISTRICT),
-        questions=(*design.questions, question),
-        **changes,
-    )
 
 
 def select(
