@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -225,6 +226,25 @@ def test_without_a_finite_ratio_cells_are_empty_and_a_note_says_why():
     table = hazard_ratios([survival({1: [0] * 6, 0: MANY[0]})])
     assert pd.isna(table.frame["hazard_ratio"].iloc[0])
     assert any(note.startswith("No hazard ratio: ") for note in table.notes)
+
+
+def test_rows_of_several_questions_are_told_apart():
+    matched = matched_example(400)
+    question = replace(matched.sample.question, name="fall", label="A visit in the fall")
+    other = MatchedSample(replace(matched.sample, question=question), matched.matches)
+    bands = [estimate_bands(one, OUTCOME) for one in (matched, other)]
+    shown = attendance_bands(bands).frame["outcome"].unique().tolist()
+    assert shown == [
+        "Attendance rate. A visit before the school year", "Attendance rate. A visit in the fall",
+    ]  # fmt: skip
+    found = survival(MANY)
+    fall = replace(found, question="fall", question_label="A visit in the fall")
+    headings = [
+        "First disciplinary incident. A visit before the school year",
+        "First disciplinary incident. A visit in the fall",
+    ]
+    assert time_to_event([found, fall]).frame["event"].unique().tolist() == headings
+    assert hazard_ratios([found, fall]).frame["event"].tolist() == headings
 
 
 def test_tables_need_something_to_show():

@@ -89,7 +89,7 @@ class BandEffects:
 
     Attributes
     ----------
-    outcome, question, role, estimand, model
+    outcome, question, question_label, role, estimand, model
     bands
         From the lowest to the highest.
     n_visited, n_comparison
@@ -103,6 +103,7 @@ class BandEffects:
 
     outcome: Outcome
     question: str
+    question_label: str
     role: Role
     estimand: Estimand
     model: OutcomeModel
@@ -225,6 +226,7 @@ def estimate_bands(
     return BandEffects(
         outcome=measured,
         question=sample.question.name,
+        question_label=sample.question.label,
         role=sample.question.role,
         estimand=observed_estimand(matched, counts),
         model=model,

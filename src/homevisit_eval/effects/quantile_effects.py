@@ -12,7 +12,10 @@ from homevisit_eval.design import DifferenceInMeans, Outcome, OutcomeModel
 from homevisit_eval.design.checks import allowed
 from homevisit_eval.design.questions import Role
 from homevisit_eval.effects.distribution import check_scale, group_counts
-from homevisit_eval.effects.distributional.quantiles import quantile_differences
+from homevisit_eval.effects.distributional.quantiles import (
+    QuantileDifferences,
+    quantile_differences,
+)
 from homevisit_eval.effects.effect import tells_no_small_count
 from homevisit_eval.effects.estimate import check_rows, observed_estimand
 from homevisit_eval.effects.model_fit import said_of
@@ -63,7 +66,7 @@ class QuantileEffects:
 
     Attributes
     ----------
-    outcome, question, role, estimand
+    outcome, question, question_label, role, estimand
     quantiles
         In the order asked for.
     n_visited, n_comparison, matched_visited, matched_comparison
@@ -79,6 +82,7 @@ class QuantileEffects:
 
     outcome: Outcome
     question: str
+    question_label: str
     role: Role
     estimand: Estimand
     quantiles: tuple[QuantileEffect, ...]
@@ -201,15 +205,10 @@ def estimate_quantile_effects(
     return QuantileEffects(
         outcome=measured,
         question=sample.question.name,
+        question_label=sample.question.label,
         role=sample.question.role,
         estimand=observed_estimand(matched, counts),
-        quantiles=tuple(
-            QuantileEffect(*map(float, numbers))
-            for numbers in zip(
-                found.quantiles, found.treated, found.comparison, found.estimates,
-                found.std_errors, *found.intervals.T, strict=True,
-            )
-        ),
+        quantiles=_each(found),
         n_visited=counts[0],
         n_comparison=counts[1],
         matched_visited=rows.matched_visited,
@@ -221,6 +220,16 @@ def estimate_quantile_effects(
         confidence_level=sample.design.confidence_level,
         notes=(*found.notes, *_quantile_notes(rows, lumpy.tolist())),
         synthetic=sample.synthetic,
+    )
+
+
+def _each(found: QuantileDifferences) -> tuple[QuantileEffect, ...]:
+    return tuple(
+        QuantileEffect(*map(float, numbers))
+        for numbers in zip(
+            found.quantiles, found.treated, found.comparison, found.estimates, found.std_errors,
+            *found.intervals.T, strict=True,
+        )
     )  # fmt: skip
 
 

@@ -198,19 +198,7 @@ def estimate_survival(
     clustered = DifferenceInMeans(
         cluster="student_id" if given == "none" else given, covariance="CR1S"
     )
-    days, events = _joined(matched, times)
-    try:
-        rows = regression_rows(_with_times(matched, days), TIME, clustered)
-    except EstimationError:
-        raise EstimationError(
-            f"{event}: nobody of a matched group was followed, so there is nothing to compare. "
-            "Check that discipline was recorded in these school years."
-        ) from None
-    happened = events[rows.places]
-    if not happened.any():
-        raise EstimationError(
-            f"{event}: it happened to none of the matched student-years. Leave it out."
-        )
+    rows, happened = _rows_with_times(matched, times, event, clustered)
     sets = clustered_by(matched, rows, "matched_set").clusters if strata != "none" else None
     followed = _followed(rows)
     try:
@@ -250,6 +238,26 @@ def estimate_survival(
         notes=(*refusals, *_notes(rows, strata, curves.G)),
         synthetic=sample.synthetic,
     )
+
+
+def _rows_with_times(
+    matched: MatchedSample, times: pd.DataFrame, event: str, clustered: DifferenceInMeans
+) -> tuple[RegressionRows, Floats]:
+    """Return the rows that were followed, with days as outcome, and 1 where the event happened."""
+    days, events = _joined(matched, times)
+    try:
+        rows = regression_rows(_with_times(matched, days), TIME, clustered)
+    except EstimationError:
+        raise EstimationError(
+            f"{event}: nobody of a matched group was followed, so there is nothing to compare. "
+            "Check that discipline was recorded in these school years."
+        ) from None
+    happened = events[rows.places]
+    if not happened.any():
+        raise EstimationError(
+            f"{event}: it happened to none of the matched student-years. Leave it out."
+        )
+    return rows, happened
 
 
 def _joined(matched: MatchedSample, times: pd.DataFrame) -> tuple[Floats, Floats]:

@@ -90,12 +90,13 @@ def attendance_bands(effects: Sequence[BandEffects], name: str = "B15") -> Table
     """
     if not effects:
         raise EstimationError("There is no band to show; estimate some.")
+    headings = _headings(effects)
     lines = [(one, band) for one in effects for band in (*one.bands, None)]
     columns = ("share_visited", "share_comparison", *EFFECT, "p_value", "n_visited", "n_comparison")
     frame = pd.DataFrame(
         {
             "band": [_band_words(one.outcome, band) for one, band in lines],
-            "outcome": [one.outcome.label for one, _ in lines],
+            "outcome": [headings[id(one)] for one, _ in lines],
             "unit": [PERCENT_OF_STUDENTS for _ in lines],
             **{column: [_of_band(one, band, column) for one, band in lines] for column in columns},
         }
@@ -156,11 +157,12 @@ def quantile_effects(effects: Sequence[QuantileEffects], name: str = "B16") -> T
     """
     if not effects:
         raise EstimationError("There is no quantile to show; estimate some.")
+    headings = _headings(effects)
     lines = [(one, row) for one in effects for row in one.quantiles]
     frame = pd.DataFrame(
         {
             "quantile": [_quantile_words(row.quantile) for _, row in lines],
-            "outcome": [one.outcome.label for one, _ in lines],
+            "outcome": [headings[id(one)] for one, _ in lines],
             "unit": [outcome_unit(one.outcome) for one, _ in lines],
             **{
                 column: [getattr(row, column) for _, row in lines]
@@ -234,6 +236,15 @@ def _few_on_a_side(one: QuantileEffects, row: QuantileEffect) -> bool:
     return min(row.quantile, 1 - row.quantile) * fewest < SMALLEST_COUNT_SHOWN
 
 
+def _headings(effects: Sequence[BandEffects] | Sequence[QuantileEffects]) -> dict[int, str]:
+    """Return the heading of each effect's rows, with its question if there are several."""
+    several = len({one.question for one in effects}) > 1
+    return {
+        id(one): f"{one.outcome.label}. {one.question_label}" if several else one.outcome.label
+        for one in effects
+    }
+
+
 def _blocks(lengths: Sequence[int]) -> list[range]:
     ends = list(accumulate(lengths))
     return [range(end - length, end) for end, length in zip(ends, lengths, strict=True)]
@@ -272,10 +283,11 @@ def _notes_of(effects: Sequence[BandEffects] | Sequence[QuantileEffects]) -> lis
         if one.tells_no_small_count or not note.startswith("Only ")
     ]
     times = Counter(note for _, note in kept)
+    headings = _headings(effects)
     said = [
         note
         if times[note] == len(effects)
-        else f"{one.outcome.label}: {note[:1].lower()}{note[1:]}"
+        else f"{headings[id(one)]}: {note[:1].lower()}{note[1:]}"
         for one, note in kept
     ]
     return list(dict.fromkeys(said))

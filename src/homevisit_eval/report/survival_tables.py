@@ -75,7 +75,8 @@ def time_to_event(effects: Sequence[SurvivalEffects], name: str = "B17") -> Tabl
     """
     if not effects:
         raise EstimationError("There is no time to an event to show; estimate one.")
-    parts = [_lines(one) for one in effects]
+    headings = _headings(effects)
+    parts = [_lines(one, heading) for one, heading in zip(effects, headings, strict=True)]
     frame = pd.DataFrame([line for lines in parts for line in lines])
     owners = [one for one, lines in zip(effects, parts, strict=True) for _ in lines]
     hidden: dict[Cell, HidingRule] = {}
@@ -140,7 +141,9 @@ def hazard_ratios(effects: Sequence[SurvivalEffects], name: str = "B18") -> Tabl
     """
     if not effects:
         raise EstimationError("There is no hazard ratio to show; estimate one.")
-    frame = pd.DataFrame([_ratio_line(one) for one in effects])
+    frame = pd.DataFrame(
+        [_ratio_line(*pair) for pair in zip(effects, _headings(effects), strict=True)]
+    )
     kinds: dict[str, Kind] = {"event": "text", "strata": "text"}
     kinds |= dict.fromkeys(("hazard_ratio", "ci_low", "ci_high", "log_std_error"), "number")
     kinds |= dict.fromkeys(("p_value", "log_rank_p_value"), "p_value")
@@ -183,12 +186,18 @@ def hazard_ratios(effects: Sequence[SurvivalEffects], name: str = "B18") -> Tabl
     return round_where_few_are_lost(replace(table, frame=rounded), wholes)
 
 
-def _lines(one: SurvivalEffects) -> list[dict[str, object]]:
+def _headings(effects: Sequence[SurvivalEffects]) -> list[str]:
+    """Return the heading of each effect, with its question if there are several."""
+    several = len({one.question for one in effects}) > 1
+    return [f"{one.event}. {one.question_label}" if several else one.event for one in effects]
+
+
+def _lines(one: SurvivalEffects, heading: str) -> list[dict[str, object]]:
     """Return a line for each day, and one for the restricted mean."""
     found = one.curves
     lines: list[dict[str, object]] = [
         _line(
-            one, f"Had it by day {found.at[k]:g}", PERCENT_OF_STUDENTS, found.at[k],
+            one, heading, f"Had it by day {found.at[k]:g}", PERCENT_OF_STUDENTS, found.at[k],
             found.incidence_treated[k], found.incidence_comparison[k], found.differences[k],
             found.std_errors[k], *found.intervals[k], found.p_values[k],
         )
@@ -196,7 +205,7 @@ def _lines(one: SurvivalEffects) -> list[dict[str, object]]:
     ]  # fmt: skip
     lines.append(
         _line(
-            one, f"Mean days without it, up to day {found.restricted_to:g}", "days",
+            one, heading, f"Mean days without it, up to day {found.restricted_to:g}", "days",
             found.restricted_to, found.mean_treated, found.mean_comparison,
             found.mean_difference, found.mean_std_error, *found.mean_interval, found.mean_p_value,
         )
@@ -205,11 +214,11 @@ def _lines(one: SurvivalEffects) -> list[dict[str, object]]:
 
 
 def _line(
-    one: SurvivalEffects, measure: str, unit: str, day: float, *numbers: float
+    one: SurvivalEffects, heading: str, measure: str, unit: str, day: float, *numbers: float
 ) -> dict[str, object]:
     return {
         "measure": measure,
-        "event": one.event,
+        "event": heading,
         "unit": unit,
         "day": float(day),
         **{name: float(number) for name, number in zip(NUMBERS, numbers, strict=True)},
@@ -230,12 +239,12 @@ def _safe_lines(one: SurvivalEffects) -> list[bool]:
     return [*map(bool, shown), mean]
 
 
-def _ratio_line(one: SurvivalEffects) -> dict[str, object]:
+def _ratio_line(one: SurvivalEffects, heading: str) -> dict[str, object]:
     nan = float("nan")
     fit, test = one.hazard, one.log_rank
     low, high = fit.interval if fit else (nan, nan)
     return {
-        "event": one.event,
+        "event": heading,
         "hazard_ratio": fit.hazard_ratio if fit else nan,
         "ci_low": low,
         "ci_high": high,
