@@ -247,6 +247,14 @@ def test_rows_of_several_questions_are_told_apart():
     assert hazard_ratios([found, fall]).frame["event"].tolist() == headings
 
 
+def test_what_is_exploratory_is_called_so():
+    bands = replace(estimate_bands(matched_example(400), OUTCOME), role="exploratory")
+    times = replace(survival(MANY), role="exploratory")
+    for made in (attendance_bands([bands]), time_to_event([times]), hazard_ratios([times])):
+        assert made.title.endswith(" (exploratory)")
+    assert "exploratory" not in time_to_event([times, survival(MANY)]).title
+
+
 def test_tables_need_something_to_show():
     for make, words in (
         (attendance_bands, "band"), (quantile_effects, "quantile"), (time_to_event, "time"),

@@ -111,7 +111,7 @@ def attendance_bands(effects: Sequence[BandEffects], name: str = "B15") -> Table
     table = _table(
         frame,
         name=name,
-        title="Students by band of the outcome",
+        title=_title("Students by band of the outcome", effects),
         notes=(
             "A student on the lower limit of a band is in it. Differences are adjusted, one linear "
             "probability model for each band; those of all bands add up to 0. They show how the "
@@ -181,7 +181,7 @@ def quantile_effects(effects: Sequence[QuantileEffects], name: str = "B16") -> T
     table = _table(
         frame,
         name=name,
-        title="Quantiles of the outcome",
+        title=_title("Quantiles of the outcome", effects),
         notes=(
             "A quantile of 10% is the value that one in ten students is at or below.",
             *_notes_of(effects),
@@ -234,6 +234,12 @@ def _few_on_a_side(one: QuantileEffects, row: QuantileEffect) -> bool:
     """Say whether fewer than ten of a group lie below the quantile, or above it."""
     fewest = min(one.n_visited, one.n_comparison)
     return min(row.quantile, 1 - row.quantile) * fewest < SMALLEST_COUNT_SHOWN
+
+
+def _title(words: str, effects: Sequence[BandEffects] | Sequence[QuantileEffects]) -> str:
+    """Return a title that says so if every question is exploratory."""
+    exploratory = all(one.role == "exploratory" for one in effects)
+    return f"{words} (exploratory)" if exploratory else words
 
 
 def _headings(effects: Sequence[BandEffects] | Sequence[QuantileEffects]) -> dict[int, str]:

@@ -90,7 +90,7 @@ def time_to_event(effects: Sequence[SurvivalEffects], name: str = "B17") -> Tabl
         first += len(lines)
     table = Table(
         name=name,
-        title="Time to the first event",
+        title=_title("Time to the first event", effects),
         frame=frame,
         kinds={str(column): KINDS[str(column)] for column in frame},
         labels=dict(LABELS),
@@ -152,7 +152,7 @@ def hazard_ratios(effects: Sequence[SurvivalEffects], name: str = "B18") -> Tabl
     table = suppress_small_counts(
         Table(
             name=name,
-            title="Hazard ratios of visited to comparison students",
+            title=_title("Hazard ratios of visited to comparison students", effects),
             frame=frame,
             kinds=kinds,
             labels={
@@ -184,6 +184,12 @@ def hazard_ratios(effects: Sequence[SurvivalEffects], name: str = "B18") -> Tabl
         for group in ("visited", "comparison")
     }
     return round_where_few_are_lost(replace(table, frame=rounded), wholes)
+
+
+def _title(words: str, effects: Sequence[SurvivalEffects]) -> str:
+    """Return a title that says so if every question is exploratory."""
+    exploratory = all(one.role == "exploratory" for one in effects)
+    return f"{words} (exploratory)" if exploratory else words
 
 
 def _headings(effects: Sequence[SurvivalEffects]) -> list[str]:
