@@ -11,13 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.design.measures import measured_name
-from homevisit_eval.disclosure import (
-    SMALLEST_COUNT_SHOWN,
-    round_where_few_are_lost,
-    suppress_small_counts,
-)
+from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import with_effect_notes
+from homevisit_eval.report.rounded_blocks import few
 from homevisit_eval.report.words import outcome_unit
 from homevisit_eval.table import Cell, HidingRule, Kind, Table
 
@@ -25,7 +22,14 @@ if TYPE_CHECKING:
     from homevisit_eval.effects import Effect
     from homevisit_eval.matching import MatchedSample
 
-__all__ = ["could_be_followed", "follow_up", "follow_up_order", "years_after_words"]
+__all__ = [
+    "attrition_to_hide",
+    "could_be_followed",
+    "follow_up",
+    "follow_up_order",
+    "lost_by_group",
+    "years_after_words",
+]
 
 GROUPS = ("visited", "comparison")
 FEWEST_MEASURED = 0.10
@@ -108,7 +112,7 @@ def follow_up(effects: Sequence[Effect], matched: MatchedSample, name: str = "B7
     students, in percentage points, as the What Works Clearinghouse counts it.
     """
     lines = follow_up_order(effects, matched)
-    lost = [_lost(effect, matched) for effect in lines]
+    lost = [lost_by_group(effect.outcome.name, matched) for effect in lines]
     frame = pd.DataFrame(
         [
             {column: _cell(effect, column, counts) for column in KINDS}
@@ -117,7 +121,7 @@ def follow_up(effects: Sequence[Effect], matched: MatchedSample, name: str = "B7
     ).astype({"n_visited": "int64", "n_comparison": "int64"})
     hidden: dict[Cell, HidingRule] = {}
     for row, counts in enumerate(lost):
-        for column in _attrition_to_hide(counts):
+        for column in attrition_to_hide(counts):
             hidden[row, column] = "would reveal a small count"
     table = Table(
         name=name,
@@ -204,11 +208,11 @@ def follow_up_order(effects: Sequence[Effect], matched: MatchedSample) -> list[E
     )
 
 
-def _lost(effect: Effect, matched: MatchedSample) -> dict[str, tuple[int, int, int]]:
+def lost_by_group(outcome: str, matched: MatchedSample) -> dict[str, tuple[int, int, int]]:
     """Return by group: observed of those who could be followed, these, and observed others."""
-    could = could_be_followed(effect.outcome.name, matched)
+    could = could_be_followed(outcome, matched)
     used = matched.matches.weights.to_numpy() > 0
-    seen = used & matched.sample.outcomes[effect.outcome.name].notna().to_numpy()
+    seen = used & matched.sample.outcomes[outcome].notna().to_numpy()
     visited = matched.sample.baseline["visited"].to_numpy()
     counts = {}
     for group in GROUPS:
@@ -218,12 +222,12 @@ def _lost(effect: Effect, matched: MatchedSample) -> dict[str, tuple[int, int, i
     return counts  # type: ignore[return-value]
 
 
-def _attrition_to_hide(counts: Mapping[str, tuple[int, int, int]]) -> list[str]:
+def attrition_to_hide(counts: Mapping[str, tuple[int, int, int]]) -> list[str]:
     """Return the columns of attrition from which a count of few would follow."""
     hide = [
         f"attrition_{group}"
         for group, (seen, could, others) in counts.items()
-        if _few(could - seen) or _few(others)
+        if few(could - seen) or few(others)
     ]
     return [*hide, "attrition_difference"] if hide else []
 
@@ -244,7 +248,3 @@ def _cell(effect: Effect, column: str, counts: Mapping[str, tuple[int, int, int]
         "attrition_difference": attrition["visited"] - attrition["comparison"],
     }
     return made[column] if column in made else getattr(effect, column)
-
-
-def _few(count: float) -> bool:
-    return 0 < round(count) < SMALLEST_COUNT_SHOWN if math.isfinite(count) else False

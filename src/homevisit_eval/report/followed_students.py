@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -13,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.design.measures import LONGEST_FOLLOW_UP
-from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_of, suppress_small_counts
+from homevisit_eval.disclosure import suppress_small_counts
 from homevisit_eval.panel.engine import fetch_frame
 from homevisit_eval.report.follow_up_tables import years_after_words
+from homevisit_eval.report.rounded_blocks import few, tens_where_few_are_lost
 from homevisit_eval.sample.labels import school_year_text
 from homevisit_eval.table import Cell, HidingRule, Sum, Table
 
@@ -27,9 +26,6 @@ __all__ = ["follow_up_years", "later_visits"]
 
 GROUPS = ("visited", "comparison")
 KEY = ["student_id", "school_year"]
-TENS_NOTE = (
-    "Counts of later years are rounded down to a ten where fewer than ten of some group were lost."
-)
 
 
 def follow_up_years(panel: Panel, matched: MatchedSample, name: str = "B7_years") -> Table:
@@ -104,7 +100,11 @@ def follow_up_years(panel: Panel, matched: MatchedSample, name: str = "B7_years"
             for here in [(frame["years_after"] == after) & frame[f"n_{group}"].notna()]
         ),
     )  # fmt: skip
-    return _tens_where_few_are_lost(suppress_small_counts(table), wholes)
+    blocks = [
+        np.flatnonzero(frame["years_after"] == after).tolist()
+        for after in range(LONGEST_FOLLOW_UP + 1)
+    ]
+    return tens_where_few_are_lost(suppress_small_counts(table), wholes, blocks)
 
 
 def later_visits(panel: Panel, matched: MatchedSample, name: str = "B7_visits") -> Table:
@@ -146,7 +146,7 @@ def later_visits(panel: Panel, matched: MatchedSample, name: str = "B7_visits") 
     hidden: dict[Cell, HidingRule] = {
         (row, "share_first"): "would reveal a small count"
         for row, line in enumerate(lines)
-        if _few(line["n_comparison"] * (line["share_comparison"] - line["share_first"]))
+        if few(line["n_comparison"] * (line["share_comparison"] - line["share_first"]))
     }
     return suppress_small_counts(
         Table(
@@ -205,34 +205,6 @@ def _still_there(cohort: pd.DataFrame, days: pd.DataFrame, after: int) -> dict[s
     then = days[days["school_year"] == int(cohort["school_year"].iloc[0]) + after]
     there = cohort["unit_id"].isin(then["student_id"])
     return {group: int((there & (cohort["visited"] == _code(group))).sum()) for group in GROUPS}
-
-
-def _tens_where_few_are_lost(table: Table, wholes: Mapping[str, Sequence[int]]) -> Table:
-    """Round the counts of a later year down to tens if few of any school year are lost in it.
-
-    Another table has their sum over school years, from which a single one would follow.
-    """
-    frame, rounded = table.frame.copy(), False
-    for column, of in wholes.items():
-        counts = [None if pd.isna(one) else int(one) for one in frame[column]]
-        for after in range(LONGEST_FOLLOW_UP + 1):
-            shown = {
-                row: count
-                for row, count in enumerate(counts)
-                if count is not None and frame["years_after"].iloc[row] == after
-            }
-            if any(_few(of[row] - count) for row, count in shown.items()):
-                rounded = True
-                for row, count in shown.items():
-                    tens = shown_of(count, of[row]) // SMALLEST_COUNT_SHOWN
-                    counts[row] = tens * SMALLEST_COUNT_SHOWN
-        frame[column] = pd.array(counts, dtype="Int64")
-    notes = (*table.notes, TENS_NOTE) if rounded else table.notes
-    return replace(table, frame=frame, notes=notes)
-
-
-def _few(count: float) -> bool:
-    return 0 < round(count) < SMALLEST_COUNT_SHOWN if math.isfinite(count) else False
 
 
 def _years_of_visits(rows: pd.DataFrame, visits: pd.DataFrame, during: bool) -> NDArray[np.bool_]:
