@@ -145,7 +145,7 @@ def family_engagement(
     no_baseline = any(effect.outcome.baseline is None for effect in lines)
     table = Table(
         name=name,
-        title="Family engagement as families see it",
+        title="Family engagement, as answered in the survey",
         frame=pd.DataFrame(
             [_line(effect, rate) for effect, rate in zip(lines, answered, strict=True)],
             columns=list(KINDS),

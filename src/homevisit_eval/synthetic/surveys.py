@@ -86,24 +86,24 @@ def asked(roll: Enrollment) -> Booleans:
     return np.asarray((roll.grade >= low) & (roll.grade <= high) & ~roll.ends)
 
 
-def rise(district: District, year: SchoolYear, visited: Booleans) -> Floats:
+def rise(district: District, lived: SchoolYear, visited: Booleans) -> Floats:
     """Return by how many SDs the mean of the latent trait is above average, shape (n,)."""
-    risk = year.status.at_risk
+    risk = lived.status.at_risk
     return np.asarray(district.effects.engagement * visited - district.survey_at_risk * risk)
 
 
-def survey_answers(district: District, year: SchoolYear, draws: Draws) -> SurveyAnswers:
+def survey_answers(district: District, lived: SchoolYear, draws: Draws) -> SurveyAnswers:
     """Return who answers in a school year, and what.
 
     Both scales have a latent trait of their own. An item is the trait, with loading .75, and
     noise, cut at four points; 4 % of the items are left out.
     """
-    roll, visited = year.roll, year.summer.visited
+    roll, visited = lived.roll, lived.summer.visited
     stream = draws.stream(Draw.SURVEYS, roll.school_year)
-    answers = stream.random(len(roll.student)) < _probability(district, year)
+    answers = stream.random(len(roll.student)) < _probability(district, lived)
     row = np.flatnonzero(asked(roll) & answers)
     count = len(row)
-    trait = normal(stream, (count, len(SCALES))) + rise(district, year, visited)[row, None]
+    trait = normal(stream, (count, len(SCALES))) + rise(district, lived, visited)[row, None]
     noise = normal(stream, (count, len(SCALES), ITEMS))
     latent = LOADING * trait[:, :, None] + np.sqrt(1 - LOADING**2) * noise
     response = 1.0 + np.searchsorted(CUTS, latent)
@@ -112,10 +112,10 @@ def survey_answers(district: District, year: SchoolYear, draws: Draws) -> Survey
     return SurveyAnswers(row, response, stream.random(count) >= ANONYMOUS)
 
 
-def _probability(district: District, year: SchoolYear) -> Floats:
+def _probability(district: District, lived: SchoolYear) -> Floats:
     """Return the probability that a family answers, if it is asked, shape (n,)."""
     share, selective = district.survey_share, district.survey_selective
-    reasons = year.status.at_risk.astype(np.float64) + year.summer.visited
+    reasons = lived.status.at_risk.astype(np.float64) + lived.summer.visited
     odds = share * np.exp(selective * reasons)
     return np.where(selective * reasons == 0, share, odds / (1 - share + odds))
 
