@@ -73,9 +73,12 @@ def teacher_panel(
     for name, text in tables.items():
         schema = name.removesuffix("_made")
         connection.execute(f"CREATE TABLE {name} ({TYPES[schema]})")
-        for cells in fill(schema, read_rows(text)):
-            marks = ", ".join("?" for _ in cells)
-            connection.execute(f"INSERT INTO {name} VALUES ({marks})", cells)
+        rows = fill(schema, read_rows(text))
+        marks = ", ".join("(" + ", ".join("?" for _ in cells) + ")" for cells in rows)
+        if rows:
+            connection.execute(
+                f"INSERT INTO {name} VALUES {marks}", [cell for cells in rows for cell in cells]
+            )
     years = pd.DataFrame(
         [
             (school, school_year, first_day(school_year), last_day(school_year))

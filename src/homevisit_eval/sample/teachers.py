@@ -157,26 +157,22 @@ def _staff_lists(panel: Panel, design: StudyDesign, question: Question) -> pd.Da
 
 
 def _teachers_of(teachers: Frame, design: StudyDesign) -> pd.DataFrame:
-    earlier = teachers.select(
-        "staff_id",
-        "school_id",
-        school_year=nw.col("school_year") + 1,
-        visited_prior=((nw.col("visits_before_year") + nw.col("visits_during_year")) > 0).cast(
-            nw.Int64
-        ),
+    """Return the teachers of the design's years, and what any list of the year before says."""
+    years = set(design.school_years)
+    wanted = teachers.filter(nw.col("school_year").is_in(sorted({*years, *(y - 1 for y in years)})))
+    lists: pd.DataFrame = wanted.collect("pandas").to_native()
+    visits = lists["visits_before_year"].fillna(0) + lists["visits_during_year"].fillna(0)
+    earlier = lists[["staff_id", "school_id"]].assign(
+        school_year=lists["school_year"] + 1, visited_prior=(visits > 0).astype("int64")
     )
-    visited = earlier.group_by(*YEAR).agg(nw.col("visited_prior").max())
-    same = earlier.select(*YEAR, "school_id", there_before=nw.lit(1))
-    found: pd.DataFrame = (
-        teachers.filter(
-            nw.col("role").is_in(list(TEACHER_ROLES)),
-            nw.col("school_year").is_in(list(design.school_years)),
-        )
-        .join(visited, on=YEAR, how="left")
-        .join(same, on=[*YEAR, "school_id"], how="left")
-        .with_columns(nw.col("visited_prior").fill_null(0), nw.col("there_before").fill_null(0))
-        .collect("pandas")
-        .to_native()
+    visited = earlier.groupby(YEAR, as_index=False)["visited_prior"].max()
+    same = earlier[[*YEAR, "school_id"]].assign(there_before=1)
+    asked = lists["role"].isin(TEACHER_ROLES) & lists["school_year"].isin(years)
+    found = (
+        lists[asked]
+        .merge(visited, on=YEAR, how="left")
+        .merge(same, on=[*YEAR, "school_id"], how="left")
+        .fillna({"visited_prior": 0, "there_before": 0})
     )
     return found.rename(columns={"staff_id": "unit_id", "first_instructional_day": "index_date"})
 
