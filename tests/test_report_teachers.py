@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -84,7 +85,18 @@ def test_few_who_leave_are_hidden_with_what_rests_on_them() -> None:
     table = teacher_retention(effects(sample), sample)
     district = {column for row, column in table.hidden if row == 1}
     assert {"adjusted_mean_visited", "estimate", "ci_low", "p_value", "std_error"} <= district
-    assert "n_visited" not in district
+    assert not {"n_visited", "schools_visited"} & district
+
+
+def test_schools_of_a_few_teachers_are_not_counted() -> None:
+    sample = matched(movers=15)
+    few = sample.matches.weights.copy()
+    for code in (1, 0):
+        members = few.index[(sample.sample.baseline["visited"] == code) & (few > 0)]
+        few[members[9:]] = 0.0
+    fewer = replace(sample, matches=replace(sample.matches, weights=few))
+    table = teacher_retention(effects(sample), fewer)
+    assert table.frame[["schools_visited", "schools_comparison"]].isna().all(axis=None)
 
 
 def test_a_share_is_shown_only_with_no_other_way_to_the_count() -> None:

@@ -172,6 +172,12 @@ class TestProgramsAndModes:
     def test_other_modes_are_in_neither_group(self) -> None:
         assert self.groups(modes=("in_person",)) == {"visits": 1, "never": 0}
 
+    def test_a_question_about_all_visits_leaves_nobody_out(self) -> None:
+        asked = replace(QUESTION, programs=("FEP", "FEC", "EC"))
+        sample = select(asked, visits=self.VISITS, staff=self.STAFF)
+        assert not {"other_mode", "other_program"} & {step.name for step in sample.flow}
+        assert sample.n_visited == 3
+
     def test_who_leaves_is_counted(self) -> None:
         asked = replace(QUESTION, modes=("in_person",))
         sample = select(asked, visits=self.VISITS, staff=self.STAFF)
@@ -188,7 +194,6 @@ class TestFlow:
             ("listed", 1, 3),
             ("no_next_list", 0, 0),
             ("eligible", 1, 3),
-            ("other_mode", 0, 0),
             ("other_program", 0, 0),
             ("contrast", 1, 3),
             ("missing_experience_years", 0, 1),

@@ -122,7 +122,7 @@ def teacher_retention(effects: Sequence[Effect], matched: MatchedSample, name: s
             ),
             csv_only=("unit", "estimand", "std_error", "df", "formula"),
             groups={
-                f"{count}_{group}": (f"adjusted_mean_{group}", f"schools_{group}", *BOTH)
+                f"{count}_{group}": (f"adjusted_mean_{group}", *BOTH)
                 for count in ("n", "teachers")
                 for group in GROUPS
             },
@@ -157,15 +157,17 @@ def _row(effect: Effect, matched: MatchedSample) -> dict[str, object]:
     }
 
 
-def _schools(effect: Effect, matched: MatchedSample) -> dict[str, int]:
-    """Return how many schools the teachers of each group, with the outcome, are from."""
+def _schools(effect: Effect, matched: MatchedSample) -> dict[str, int | None]:
+    """Return how many schools each group, with the outcome, is from; None for a few teachers."""
     baseline = matched.sample.baseline
     observed = matched.sample.outcomes[effect.outcome.name].notna()
     used = baseline[observed & (matched.matches.weights > 0)]
-    return {
-        f"schools_{group}": int(used.loc[used["visited"] == code, "school_id"].nunique())
-        for group, code in zip(GROUPS, (1, 0), strict=True)
-    }
+    found: dict[str, int | None] = {}
+    for group, code in zip(GROUPS, (1, 0), strict=True):
+        rows = used[used["visited"] == code]
+        few = rows["unit_id"].nunique() < SMALLEST_COUNT_SHOWN
+        found[f"schools_{group}"] = None if few else int(rows["school_id"].nunique())
+    return found
 
 
 def _would_tell_movers(effects: Sequence[Effect]) -> dict[Cell, HidingRule]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
 
 from homevisit_eval.design import CompleteCases, Covariate, Question, StudyDesign
+from homevisit_eval.design.questions import Mode, Program
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import DesignError, SourceError
 from homevisit_eval.panel.teachers import VISITS_BY_KIND
@@ -271,6 +272,11 @@ def _flow(
     def leave(name: str, label: str) -> FlowStep:
         return excluded(name, label, group_counts(pool[reason == name]))
 
+    neither = []
+    if set(question.modes) != set(get_args(Mode)):
+        neither.append(leave("other_mode", f"{before} under {programs}, but not {modes}"))
+    if set(question.programs) != set(get_args(Program)):
+        neither.append(leave("other_program", f"{before}, but not under {programs}"))
     return [
         remaining("listed", f"On a staff list as {roles}: {years}", group_counts(pool)),
         leave("no_next_list", "No staff list of the next school year"),
@@ -279,8 +285,7 @@ def _flow(
             "A staff list of the next school year",
             group_counts(pool[reason != "no_next_list"]),
         ),
-        leave("other_mode", f"{before} under {programs}, but not {modes}"),
-        leave("other_program", f"{before}, but not under {programs}"),
+        *neither,
         remaining("contrast", f"{before}, or possible comparison", group_counts(left_in)),
     ]
 
