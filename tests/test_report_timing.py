@@ -96,7 +96,7 @@ def test_windows_stand_in_order_of_the_year_and_the_contrast_below_them():
         "Spring",
         "Before the school year, from February 1 on",
         "Fall, from February 1 on, weighted to be like the earlier",
-        "Earlier less later, from February 1 on (Summer and fall visits)",
+        "Earlier less later, from February 1 on",
         "Before the school year",
     ]
     assert shown.frame["against"].tolist() == [
@@ -126,7 +126,7 @@ def test_the_notes_say_what_answers_the_question():
     notes = " ".join(table().notes)
     assert "mix when the visit was" in notes
     assert "Only the rows “Earlier less later” answer whether earlier visits do more" in notes
-    assert "Summer and fall visits, Any disciplinary incident: The later-visited are" in notes
+    assert "Summer and fall visits: The later-visited are weighted." in notes
     assert {row["data"] for row in lines_of(table())} == {"Synthetic data"}
 
 
@@ -183,6 +183,30 @@ def test_questions_must_be_given_and_something_to_show():
         impact_by_timing([], [], QUESTIONS)
 
 
+def test_notes_of_the_two_effects_say_whose_they_are():
+    noted = contrast(
+        earlier=of(SUMMER, notes=("Only 7 schools.",)),
+        later=of(FALL, notes=("Any disciplinary incident is not observed for some.",)),
+    )
+    other = replace(noted, outcome=ATTENDANCE, earlier=of(SUMMER), later=of(FALL))
+    notes = table(contrasts=[noted, other]).notes
+    assert "Summer and fall visits: The later-visited are weighted." in notes
+    earlier = "Summer and fall visits, earlier visits"
+    assert f"{earlier}, Any disciplinary incident: Only 7 schools." in notes
+    assert (
+        "Summer and fall visits, later visits: Any disciplinary incident is not observed for some."
+        in notes
+    )
+
+
+def test_several_contrasts_are_told_apart():
+    second = replace(CONTRAST, name="other", label="Fall and spring", landmark="04-15")
+    shown = table(contrasts=[contrast(), contrast(contrast=second)])
+    rows = shown.frame["window"].tolist()
+    assert "Earlier less later, from February 1 on (Summer and fall visits)" in rows
+    assert "Earlier less later, from April 15 on (Fall and spring)" in rows
+
+
 def test_words_of_days_and_pools():
     assert day_words("10-15") == "October 15"
     never = replace(SUMMER, pool="never_visited_that_year")
@@ -215,7 +239,7 @@ def test_a_clear_contrast_is_marked_so():
 
 def test_words_beside_the_figure_hold_all_that_is_shown_and_nothing_hidden():
     text = impact_by_timing_alt_text(*given())
-    assert "Earlier less later, from February 1 on (Summer and fall visits) −0.80" in text
+    assert "Earlier less later, from February 1 on −0.80" in text
     few = contrast(later=of(FALL, n_visited=9, matched_visited=9, estimate=-0.0777))
     hidden = impact_by_timing_alt_text([of(SUMMER)], [few], QUESTIONS)
     assert "7.77" not in hidden
@@ -256,7 +280,8 @@ def test_every_way_of_counting_is_a_row_with_its_own_truth():
     svg = to_svg(drawn())
     assert svg == to_svg(drawn())
     for words in (
-        "Whole year, against never visited", "Visited in the fall", "+2.20  [+1.20, +3.20]",
+        "Whole year, against never visited", "Days after the visit, against not yet",
+        "+2.20  [+1.20, +3.20]",
         "−1.40  [−2.40, −0.40]", "biased, not to be used", "True effect in the synthetic district",
         "Synthetic data",
     ):  # fmt: skip

@@ -26,7 +26,8 @@ from homevisit_eval.report.drawing import (
     finish,
 )
 from homevisit_eval.report.impact_figure import MARKS, PERCENTAGE_POINTS
-from homevisit_eval.report.impact_tables import MAIN_ANALYSIS, sensitivity_grid
+from homevisit_eval.report.impact_tables import MAIN_ANALYSIS
+from homevisit_eval.report.impact_tables import impacts as impacts_table
 from homevisit_eval.report.timing_tables import impact_by_timing as timing_table
 from homevisit_eval.report.timing_tables import timing_lines
 from homevisit_eval.report.words import outcome_unit, verdict
@@ -202,12 +203,12 @@ def _landmark_panel(
     """Return the rows of the figure: the biased one, the main one, and those beside it."""
     _check_landmark(main, others, naive, truth)
     rows = [(NAIVE_LABEL, naive, NAIVE, truth.get("naive", math.nan))] if naive else []
-    rows.append((main.question_label, main, MAIN, truth.get(MAIN_ANALYSIS, math.nan)))
+    rows.append((_followed(main), main, MAIN, truth.get(MAIN_ANALYSIS, math.nan)))
     rows += [(one.sensitivity, one, OTHER, truth.get(one.sensitivity, math.nan)) for one in others]
     bars = []
     for position, (label, effect, mark, true) in enumerate(rows):
         assert effect is not None
-        if (0, "estimate") in sensitivity_grid([effect], []).hidden:
+        if (0, "estimate") in impacts_table([effect]).hidden:
             continue
         divided = bool(naive) and position == 1
         bar = _bar(label, effect.outcome, effect, mark, truth=true, divided=divided)
@@ -216,6 +217,12 @@ def _landmark_panel(
     if not bars:
         raise EstimationError("landmark figure: every row rests on too few students to be shown.")
     return {_heading(main.outcome): bars}
+
+
+def _followed(main: Effect) -> str:
+    """Return how the students of the main analysis are followed, in words."""
+    until_visited = "no visit for the rest of the year" in str(main.estimand)
+    return f"Days after the visit, against {'no later visit' if until_visited else 'not yet'}"
 
 
 def _check_landmark(

@@ -210,7 +210,8 @@ def timing_lines(
             lines.append(_window_line(effect, asked[effect.question], windows.count(window) > 1))
         for contrast in contrasts:
             if contrast.outcome.name == outcome.name:
-                lines += _contrast_lines(contrast, asked)
+                several = len({one.contrast.name for one in contrasts}) > 1
+                lines += _contrast_lines(contrast, asked, named=several)
     return lines
 
 
@@ -242,7 +243,9 @@ def _window_line(effect: Effect, question: Question, ambiguous: bool) -> Line:
     return Line("window", window, against, effect.outcome, question.label, effect.role, effect)
 
 
-def _contrast_lines(found: TimingDifference, asked: Mapping[str, Question]) -> list[Line]:
+def _contrast_lines(
+    found: TimingDifference, asked: Mapping[str, Question], *, named: bool
+) -> list[Line]:
     """Return the two effects over the same days, and their difference."""
     contrast = found.contrast
     days = f"from {day_words(contrast.landmark)} on"
@@ -262,7 +265,7 @@ def _contrast_lines(found: TimingDifference, asked: Mapping[str, Question]) -> l
             ("later", contrast.later, found.later, ", weighted to be like the earlier"),
         )
     ]
-    words = f"{EARLIER_LESS_LATER}, {days} ({contrast.label})"
+    words = f"{EARLIER_LESS_LATER}, {days}" + (f" ({contrast.label})" if named else "")
     return [
         *parts,
         Line("difference", words, "", found.outcome, contrast.label, role, contrast=found),
@@ -315,12 +318,23 @@ def _with_differences_hidden(table: Table, lines: Sequence[Line]) -> Table:
 
 
 def _contrast_notes(contrasts: Sequence[TimingDifference]) -> tuple[str, ...]:
-    """Return what is said of contrasts, once each, after their names."""
-    said: dict[str, list[str]] = {}
+    """Return what is said of contrasts and of their two effects, once each, after their names."""
+    said: dict[tuple[str, str, str], list[str]] = {}
+    outcomes: dict[str, list[str]] = {}
     for one in contrasts:
-        own = (*one.notes, *effect_notes(one.earlier), *effect_notes(one.later))
-        for note in own:
-            names = said.setdefault(note, [])
-            if (name := f"{one.contrast.label}, {one.outcome.label}") not in names:
-                names.append(name)
-    return tuple(f"{'; '.join(names)}: {note}" for note, names in said.items())
+        label, outcome = one.contrast.label, one.outcome.label
+        outcomes.setdefault(label, []).append(outcome)
+        parts = (
+            ("", one.notes),
+            (", earlier visits", effect_notes(one.earlier)),
+            (", later visits", effect_notes(one.later)),
+        )
+        for part, notes in parts:
+            for note in dict.fromkeys(notes):
+                said.setdefault((label, part, note), []).append(outcome)
+    return tuple(
+        f"{label}{part}: {note}"
+        if of == outcomes[label] or note.startswith(of[0])
+        else f"{label}{part}, {'; '.join(of)}: {note}"
+        for (label, part, note), of in said.items()
+    )
