@@ -245,7 +245,7 @@ def _survival(run: _Run, days: _Days) -> tuple[Floats, str]:
     S[visited_days] = _of_partner(run, days, S, visited_days)
     followed = days.day <= run.censored[days.row]
     cut = int((followed & (S < 1 / LARGEST_WEIGHT)).sum())
-    largest = min(float(1 / S[followed].min()), LARGEST_WEIGHT)
+    largest = float(1 / np.maximum(S[followed], 1 / LARGEST_WEIGHT).min())
     pairs = len(np.unique(days.row[at][event]))
     note = (
         f"{shown_count(pairs)} comparison students were visited later in the year, and their pairs "

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from homevisit_eval.balance import Balance, assess_balance, pool_balance
+from homevisit_eval.beyond_means import Distribution, estimate_distribution
 from homevisit_eval.censoring import follow_without_visits
 from homevisit_eval.design import (
     DifferenceInMeans,
@@ -19,6 +20,7 @@ from homevisit_eval.design import (
     StudyDesign,
     Variation,
 )
+from homevisit_eval.design.measures import SURVEY_OUTCOMES, measured_name
 from homevisit_eval.effects import (
     Effect,
     StandardErrors,
@@ -28,6 +30,7 @@ from homevisit_eval.effects import (
     estimate_subgroups,
     pool_effects,
 )
+from homevisit_eval.effects.response_weights import weight_for_response
 from homevisit_eval.errors import EstimationError, MatchingError, SourceError
 from homevisit_eval.matching import MatchedSample, match_students
 from homevisit_eval.multiplicity import adjust_p_values
@@ -54,6 +57,9 @@ __all__ = [
 ]
 
 
+FOR_RESPONSE = "Respondents weighted to stand for all who were matched"
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
     """What the data say to one question, stage by stage.
@@ -69,13 +75,15 @@ class Answer:
         One for each outcome of the question.
     sensitivity
         The same outcomes under the design's variations.
-    subgroups
-        Effects in the subgroups that the question asks for, by outcome.
     standard_errors
         The primary estimates with every standard error side by side, where the model is linear
         and no covariate is imputed.
     skipped
         Sentences about what could not be computed, and why; empty if nothing.
+    subgroups
+        Effects in the subgroups that the question asks for, by outcome.
+    distribution
+        Of primary questions: more than the means of attendance and incidents.
     """
 
     question: Question
@@ -84,9 +92,10 @@ class Answer:
     balance: Mapping[str, Balance]
     effects: tuple[Effect, ...]
     sensitivity: tuple[Effect, ...]
-    subgroups: tuple[SubgroupEffects, ...]
     standard_errors: tuple[StandardErrors, ...]
     skipped: tuple[str, ...]
+    subgroups: tuple[SubgroupEffects, ...] = ()
+    distribution: Distribution | None = None
 
     def __repr__(self) -> str:
         """Show the question, its effects, and what was skipped."""
@@ -102,14 +111,14 @@ class Evaluation:
 
     design: StudyDesign
     answers: tuple[Answer, ...]
-    timing: tuple[TimingDifference, ...]
-    timing_skipped: tuple[str, ...]
     panel_counts: tuple[PanelCount, ...]
     missing: tuple[str, ...]
     files: tuple[SourceFile, ...]
     decisions: tuple[Problem, ...]
     district: str
     synthetic: bool
+    timing: tuple[TimingDifference, ...] = ()
+    timing_skipped: tuple[str, ...] = ()
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -251,12 +260,9 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
             sensitivity += vary(panel, sample, matched, variation)
         except (SourceError, MatchingError, EstimationError) as error:
             skipped.append(f"{variation.label}: {error}")
-    subgroups: list[SubgroupEffects] = []
-    for name in sample.question.outcomes if question.subgroup else ():
-        try:
-            subgroups.append(estimate_subgroups(matched[0], name, "subgroup"))
-        except EstimationError as error:
-            skipped.append(f"{sample.design.outcome(name).label}, by subgroup: {error}")
+    sensitivity += _weighted_for_response(matched, skipped)
+    subgroups = _subgroups(matched[0], skipped) if question.subgroup else []
+    distribution = estimate_distribution(panel, matched, skipped)
     balances = {one.outcome.name: _balance(matched, one.outcome.name) for one in effects}
     return Answer(
         question,
@@ -265,10 +271,37 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
         MappingProxyType(balances),
         tuple(_with_range_of_balance(one, balances[one.outcome.name]) for one in effects),
         tuple(sensitivity),
-        tuple(subgroups),
         tuple(_standard_errors(matched, effects)),
         tuple(skipped),
+        tuple(subgroups),
+        distribution,
     )
+
+
+def _weighted_for_response(
+    matched: Sequence[MatchedSample], skipped: list[str]
+) -> Iterator[Effect]:
+    """Yield effects on survey scales with respondents weighted; say what cannot be."""
+    sample = matched[0].sample
+    for name in sample.question.outcomes:
+        if measured_name(name)[0] not in SURVEY_OUTCOMES:
+            continue
+        try:
+            effect = estimate_pooled([weight_for_response(one, name) for one in matched], name)
+            yield replace(effect, sensitivity=FOR_RESPONSE)
+        except EstimationError as error:
+            skipped.append(f"{sample.design.outcome(name).label}, weighted for response: {error}")
+
+
+def _subgroups(matched: MatchedSample, skipped: list[str]) -> list[SubgroupEffects]:
+    """Return effects in the subgroups of a question; say what cannot be estimated."""
+    found = []
+    for name in matched.sample.question.outcomes:
+        try:
+            found.append(estimate_subgroups(matched, name, "subgroup"))
+        except EstimationError as error:
+            skipped.append(f"{matched.sample.design.outcome(name).label}, by subgroup: {error}")
+    return found
 
 
 def _standard_errors(
@@ -286,7 +319,7 @@ def _standard_errors(
 
 def _skipped(question: Question, reason: Exception) -> Answer:
     nothing = MappingProxyType[str, Balance]({})
-    return Answer(question, None, None, nothing, (), (), (), (), (str(reason),))
+    return Answer(question, None, None, nothing, (), (), (), (str(reason),))
 
 
 def match_as_asked(

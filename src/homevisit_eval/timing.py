@@ -25,6 +25,7 @@ from homevisit_eval.effects import Effect, EffectDifference, compare_effects
 from homevisit_eval.errors import EstimationError, MatchingError
 from homevisit_eval.matching import MatchedSample, match_students
 from homevisit_eval.matching.weighting.entropy_balancing import entropy_balancing_weights
+from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.select import select_candidates
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = ["TimingDifference", "TimingPairs", "contrast_pairs", "contrast_timing
 Floats = NDArray[np.float64]
 
 FEW_STUDENTS = 30
+FIRST_MONTH = "08"  # landmarks from August on lie in the first calendar year of a school year
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -222,14 +224,27 @@ def _followed(
         subgroup=None,
         pool="not_visited_before_year",
     )
-    matched = match_students(select_candidates(panel, design, asked))
-    followed = follow_without_visits(matched, panel, landmark=contrast.landmark)
-    if not followed.n_visited or not followed.n_comparison:
+    sample = _before(select_candidates(panel, design, asked), contrast.landmark)
+    matched = match_students(sample)
+    return follow_without_visits(matched, panel, landmark=contrast.landmark)
+
+
+def _before(sample: AnalyticSample, landmark: str) -> AnalyticSample:
+    """Return the candidates whose time zero lies before the landmark of their school year."""
+    rows = sample.baseline
+    years = rows["school_year"].to_numpy(dtype=np.int64) - (landmark[:2] >= FIRST_MONTH)
+    days = np.array([f"{one}-{landmark}" for one in years], dtype="datetime64[s]")
+    kept = rows["index_date"].to_numpy(dtype="datetime64[s]") < days
+    if not (rows.loc[kept, "visited"] == 1).any():
         raise EstimationError(
-            f"timing contrast {contrast.name!r}: nobody of question {question.name!r} was visited "
-            f"before {contrast.landmark}. Choose a later landmark."
+            f"timing contrast: nobody of question {sample.question.name!r} was visited before "
+            f"{landmark}. Choose a later landmark."
         )
-    return followed
+    return replace(
+        sample,
+        baseline=rows[kept].reset_index(drop=True),
+        outcomes=sample.outcomes[kept].reset_index(drop=True),
+    )
 
 
 def _like(earlier: MatchedSample, later: MatchedSample) -> tuple[MatchedSample, float, float]:

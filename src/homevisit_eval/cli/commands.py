@@ -234,6 +234,13 @@ def certify(
     grid: Annotated[
         bool, typer.Option("--grid/--no-grid", help="Try other designs beside the study's own.")
     ] = True,
+    question: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A question or timing contrast of the design, by name; more than one may be "
+            "given. If none is, the primary questions."
+        ),
+    ] = None,
 ) -> None:
     """Say whether a design recovers the truth in districts whose true effects are known.
 
@@ -247,7 +254,9 @@ def certify(
             "a file of parameters names its preset itself; give one of the two.",
             param_hint="--parameters",
         )
-    order = Order(replications, seed, schools, districts, workers or os.cpu_count() or 1, grid)
+    processes = workers or os.cpu_count() or 1
+    asked = tuple(dict.fromkeys(question or ()))
+    order = Order(replications, seed, schools, districts, processes, grid, asked)
     certify_design(design, parameters or preset or "small", order, out)
 
 
@@ -297,7 +306,7 @@ def run_study(data: Path, design_file: Path, out: Path, compare: Path | None, lo
                     yield answer
 
             evaluation = collect_answers(panel, design, counted())
-            report = build_report(evaluation)
+            report = build_report(evaluation, panel)
             stop_if_interrupted()
             with replaced_folder(out) as fresh:
                 write_report(report, design, sources, fresh)

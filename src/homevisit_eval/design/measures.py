@@ -15,6 +15,7 @@ __all__ = [
     "OUTCOME_SCALES",
     "STRATUM_COLUMNS",
     "SUBGROUPS",
+    "SURVEY_OUTCOMES",
     "TEACHER_BASELINE_COLUMNS",
     "TEACHER_OUTCOMES",
     "TO_DATE_COLUMNS",
@@ -112,6 +113,9 @@ OUTCOME_SCALES: dict[str, tuple[Scale, ...]] = {
 TEACHER_OUTCOMES = ("retained_in_school", "retained_in_district")
 """The measures of a teacher-year."""
 
+SURVEY_OUTCOMES = ("engagement_at_school", "involvement_at_home")
+"""The scales of the family survey, which not everybody answers."""
+
 LONGEST_FOLLOW_UP = 3
 FOLLOW_UP = "_after_"
 """Stands between a measure and the number of years after the visit's in which it is taken."""
@@ -148,7 +152,7 @@ COUNTED_BY_DAY = (
 )
 """The outcomes that can be counted from any day of the school year on."""
 
-YEAR_END = ("math_score_std", "reading_score_std", "engagement_at_school", "involvement_at_home")
+YEAR_END = ("math_score_std", "reading_score_std", *SURVEY_OUTCOMES)
 """The outcomes that are measured once, towards the end of a school year."""
 
 OUTCOME_COLUMNS = tuple(OUTCOME_SCALES)

@@ -133,8 +133,8 @@ class SubgroupEffects:
                 lines.append(f"  {one.subgroup:<{width}}{one.refused}")
                 continue
             lines.append(
-                f"  {one.subgroup:<{width}}{one.estimate:+.4f} [{one.ci_low:+.4f}, {one.ci_high:+.4f}], "
-                f"p = {one.p_value:.3f}" + (f", df = {one.df:.1f}" if told else "")
+                f"  {one.subgroup:<{width}}{one.estimate:+.4f} [{one.ci_low:+.4f}, "
+                f"{one.ci_high:+.4f}], p = {one.p_value:.3f}" + (f", df = {one.df:.1f}" if told else "")
             )
         if self.test is not None:
             of = f" and {self.test.df_denominator:.1f}" if told else ""

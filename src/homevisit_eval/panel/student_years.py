@@ -134,6 +134,11 @@ class Panel:
     connection: duckdb.DuckDBPyConnection = field(repr=False)
     surveys: Frame | None = None
 
+    @property
+    def has_history(self) -> bool:
+        """Whether there are dated facts and calendars: not in a panel without them."""
+        return bool(len(fetch_frame(self.school_days.head(1), ("date",))))
+
     def to_pandas(self, table: PanelTable = "students") -> pd.DataFrame:
         """Return one of the panel's tables as a pandas frame, in the order of its key.
 

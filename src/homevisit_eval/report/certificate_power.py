@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from homevisit_eval.certificate import MAIN
 from homevisit_eval.certificate.summarize import PUBLISHED_EFFECTS
 from homevisit_eval.certificate.summarize import power_curve as power_at
+from homevisit_eval.design.measures import measured_name
 from homevisit_eval.report.certificate_panels import (
     figure_of_panels,
     printed_scale,
@@ -145,8 +146,8 @@ def _curves(certificate: Certificate, mode: Mode) -> list[Curve]:
 
 
 def _curve(certificate: Certificate, performance: Performance, among: list[Performance]) -> Curve:
-    outcome = certificate.design.outcome(performance.outcome)
-    published = PUBLISHED_EFFECTS.get(outcome.name, math.nan)
+    outcome = certificate.design.outcome(measured_name(performance.outcome)[0])
+    published = PUBLISHED_EFFECTS.get(performance.outcome, math.nan)
     good = 1.0 if outcome.beneficial == "higher" else -1.0
     direction = math.copysign(1.0, published) if math.isfinite(published) else good
     farthest = max(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from homevisit_eval.certificate import MAIN, MODES, Estimated, Mode
+from homevisit_eval.design.measures import measured_name
 from homevisit_eval.report.words import in_sentence, outcome_unit
 from homevisit_eval.table import PERCENT, format_value
 from homevisit_eval.table.cells import MINUS
@@ -130,7 +131,7 @@ def verdict_on(
 
 def unit_of(design: StudyDesign, performance: Performance) -> str:
     """Return the unit of a performance's outcome as tables print it."""
-    return outcome_unit(design.outcome(performance.outcome))
+    return outcome_unit(design.outcome(measured_name(performance.outcome)[0]))
 
 
 def expected_label(stated: str) -> str:
@@ -161,8 +162,9 @@ def outcome_title(design: StudyDesign, performance: Performance, among: Sequence
     questions = {getattr(one, "study_question", "") for one in among}
     if len(questions) < 2:
         return performance.outcome_label
-    question = design.question(performance.study_question)
-    return f"{performance.outcome_label} ({in_sentence(question.label)})"
+    named = {one.name: one.label for one in design.timing_contrasts}
+    named |= {one.name: one.label for one in design.questions}
+    return f"{performance.outcome_label} ({in_sentence(named[performance.study_question])})"
 
 
 def drawn_sentence(performance: Performance) -> str:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from homevisit_eval.effects import Effect
     from homevisit_eval.evaluation import Answer, Evaluation
     from homevisit_eval.matching import MatchedSample
+    from homevisit_eval.panel import Panel
 
 __all__ = ["Report", "build_report"]
 
@@ -74,13 +75,16 @@ class Report:
         )
 
 
-def build_report(evaluation: Evaluation) -> Report:
+def build_report(evaluation: Evaluation, panel: Panel | None = None) -> Report:
     """Make the page, the tables and the figures of an evaluation.
 
     Parameters
     ----------
     evaluation
         With at least one answered question.
+    panel
+        That it is from, still open: how far students can be followed, and who is visited again in
+        later years, are counted in it. Without it these tables are left out.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def build_report(evaluation: Evaluation) -> Report:
         _parts(answer, number, {name for one in headline[:number] for name in one.balance})
         for number, answer in enumerate(headline)
     ]
-    study = _study_parts(evaluation, headline)
+    study = _study_parts(evaluation, headline, panel)
     every = (
         study.findings,
         *(table for one in parts for table in one.tables),
@@ -156,7 +160,9 @@ class _StudyParts:
         )
 
 
-def _study_parts(evaluation: Evaluation, answered: Sequence[Answer]) -> _StudyParts:
+def _study_parts(
+    evaluation: Evaluation, answered: Sequence[Answer], panel: Panel | None
+) -> _StudyParts:
     effects = [effect for answer in answered for effect in answer.effects]
     varied = [effect for answer in answered for effect in answer.sensitivity]
     compared = [one for answer in answered for one in answer.standard_errors]
@@ -177,7 +183,7 @@ def _study_parts(evaluation: Evaluation, answered: Sequence[Answer]) -> _StudyPa
         counts=tables.panel_counts(evaluation),
         variables=tables.variables(evaluation.design, evaluation.synthetic),
         files=tables.provenance(evaluation),
-        further=further_parts(evaluation),
+        further=further_parts(evaluation, panel),
     )
 
 

@@ -21,9 +21,11 @@ from homevisit_eval.report.distribution_figures import (
 from homevisit_eval.report.drawing import to_png, to_svg
 from homevisit_eval.report.event_study_figure import event_study, event_study_alt_text
 from homevisit_eval.report.flow_diagram import sample_flow, sample_flow_alt_text
+from homevisit_eval.report.follow_up_figure import follow_up, follow_up_alt_text
 from homevisit_eval.report.impact_figure import impacts, impacts_alt_text
 from homevisit_eval.report.jitter_figure import propensity_jitter, propensity_jitter_alt_text
 from homevisit_eval.report.love_plot import love_plot, love_plot_alt_text
+from homevisit_eval.report.survival_figure import survival_curves, survival_curves_alt_text
 from homevisit_eval.report.timing_figure import (
     impact_by_timing,
     impact_by_timing_alt_text,
@@ -40,6 +42,8 @@ __all__ = [
     "ecdf_plot_alt_text",
     "event_study",
     "event_study_alt_text",
+    "follow_up",
+    "follow_up_alt_text",
     "impact_by_timing",
     "impact_by_timing_alt_text",
     "impacts",
@@ -58,6 +62,8 @@ __all__ = [
     "qq_plot_alt_text",
     "sample_flow",
     "sample_flow_alt_text",
+    "survival_curves",
+    "survival_curves_alt_text",
     "to_png",
     "to_svg",
     "zip_plot",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homevisit_eval.design import Question
+from homevisit_eval.design.measures import SURVEY_OUTCOMES, measured_name
+from homevisit_eval.effects.learning import subject_of
+from homevisit_eval.effects.response_weights import response_rates
+from homevisit_eval.evaluation import FOR_RESPONSE
+from homevisit_eval.panel.reliability import scale_reliability
 from homevisit_eval.report import figures, tables
 from homevisit_eval.report.page import (
     ReportFigure,
@@ -20,7 +25,9 @@ from homevisit_eval.report.page import (
 from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
+    from homevisit_eval.effects import Effect
     from homevisit_eval.evaluation import Answer, Evaluation
+    from homevisit_eval.panel import Panel
 
 __all__ = ["FurtherPart", "further_parts", "further_section", "is_headline"]
 
@@ -49,10 +56,24 @@ def is_headline(question: Question) -> bool:
     return question.unit == "student" and not question.subgroup and not question.follow_up
 
 
-def further_parts(evaluation: Evaluation) -> tuple[FurtherPart, ...]:
-    """Return the sections that the questions of a study ask for, in their order."""
-    makers: tuple[Callable[[Evaluation], Iterator[FurtherPart]], ...] = (_timing, _subgroups)
-    return tuple(part for make in makers for part in make(evaluation))
+def further_parts(evaluation: Evaluation, panel: Panel | None) -> tuple[FurtherPart, ...]:
+    """Return the sections that the questions of a study ask for, in their order.
+
+    Parameters
+    ----------
+    evaluation
+    panel
+        For what is counted in it; such tables are left out without it.
+    """
+    return (
+        *_timing(evaluation),
+        *_distributions(evaluation),
+        *_achievement(evaluation),
+        *_later_years(evaluation, panel),
+        *_engagement(evaluation, panel),
+        *_teachers(evaluation),
+        *_subgroups(evaluation),
+    )
 
 
 def further_section(part: FurtherPart) -> str:
@@ -118,6 +139,154 @@ def _landmarks(evaluation: Evaluation, answer: Answer) -> Iterator[ReportFigure]
         )
 
 
+def _distributions(evaluation: Evaluation) -> Iterator[FurtherPart]:
+    found = [one.distribution for one in evaluation.answers if one.distribution]
+    bands = [one for part in found for one in part.bands]
+    quantiles = [one for part in found for one in part.quantiles]
+    survival = [one for part in found for one in part.survival]
+    made: list[Table] = []
+    if bands:
+        made += [tables.attendance_bands(bands), tables.quantile_effects(quantiles)]
+    if survival:
+        made += [tables.time_to_event(survival), tables.hazard_ratios(survival)]
+    if made:
+        yield FurtherPart(
+            "distributions",
+            "Beyond the means",
+            (
+                "Where in the distribution of attendance the groups differ, and how soon the first "
+                "incident comes. Quantiles are of the groups, not of single students' gains.",
+            ),
+            tuple(made),
+            tuple(
+                drawn(
+                    f"F4_{number}" if number else "F4",
+                    f"{one.event}: share of students by day",
+                    figures.survival_curves(one),
+                    figures.survival_curves_alt_text(one),
+                    evaluation.synthetic,
+                )
+                for number, one in enumerate(survival)
+            ),
+        )
+
+
+def _achievement(evaluation: Evaluation) -> Iterator[FurtherPart]:
+    asked = [one for one in evaluation.answers if is_headline(one.question) and one.matched]
+    number = 0
+    for answer in asked:
+        scores = [one for one in answer.effects if subject_of(one.outcome)]
+        if not scores or answer.matched is None:
+            continue
+        number += 1
+        suffix = f"_{answer.question.name}" if number > 1 else ""
+        yield FurtherPart(
+            f"achievement{suffix}",
+            f"{answer.question.label}: by grade",
+            (
+                "Impacts on test scores in standard deviations of the district's students of the "
+                "same grade, and as months of learning: a rough translation, for people.",
+            ),
+            (tables.achievement_by_grade(answer.matched, scores, name=f"B6{suffix}"),),
+        )
+
+
+def _engagement(evaluation: Evaluation, panel: Panel | None) -> Iterator[FurtherPart]:
+    number = 0
+    for answer in evaluation.answers:
+        own = [one for one in answer.effects if _is_survey(one)]
+        if not own or answer.matched is None or answer.question.subgroup:
+            continue
+        number += 1
+        suffix = f"_{answer.question.name}" if number > 1 else ""
+        weighted = [one for one in answer.sensitivity if one.sensitivity == FOR_RESPONSE]
+        names = [one.outcome.name for one in own]
+        made = [
+            tables.family_engagement(
+                [*own, *weighted], response_rates(answer.matched, names), name=f"B9{suffix}"
+            )
+        ]
+        if panel is not None and number == 1:
+            scales = scale_reliability(panel)
+            outcomes = [one.outcome for one in own]
+            synthetic = evaluation.synthetic
+            made.append(tables.survey_scales(scales, outcomes, synthetic=synthetic))
+        yield FurtherPart(
+            f"engagement{suffix}",
+            "Family engagement as students see it",
+            (
+                EXPLORATORY,
+                "There is no survey before the visit, so whether the groups were alike in it is "
+                "not assessable, and only those who answered are compared.",
+            ),
+            tuple(made),
+        )
+
+
+def _is_survey(effect: Effect) -> bool:
+    return measured_name(effect.outcome.name)[0] in SURVEY_OUTCOMES
+
+
+def _teachers(evaluation: Evaluation) -> Iterator[FurtherPart]:
+    number = 0
+    for answer in evaluation.answers:
+        if answer.question.unit != "teacher" or not answer.effects or answer.matched is None:
+            continue
+        number += 1
+        suffix = f"_{answer.question.name}" if number > 1 else ""
+        yield FurtherPart(
+            f"teachers{suffix}",
+            answer.question.label,
+            (
+                EXPLORATORY,
+                "Teachers who made a visit before the first day of school are compared with "
+                "similar teachers who did not, and followed to the staff list of the next year.",
+            ),
+            (tables.teacher_retention(answer.effects, answer.matched, f"B8{suffix}"),),
+        )
+
+
+def _later_years(evaluation: Evaluation, panel: Panel | None) -> Iterator[FurtherPart]:
+    for answer in evaluation.answers:
+        matched = answer.matched
+        if not answer.question.follow_up or not answer.effects or matched is None:
+            continue
+        suffix = "" if answer.question.name == _first_followed(evaluation) else answer.question.name
+        name = f"B7_{suffix}".rstrip("_")
+        counted = (
+            ()
+            if panel is None
+            else (
+                tables.follow_up_years(panel, matched, f"{name}_years"),
+                tables.later_visits(panel, matched, f"{name}_visits"),
+            )
+        )
+        yield FurtherPart(
+            f"later_years_{suffix}".rstrip("_"),
+            answer.question.label,
+            (
+                EXPLORATORY,
+                "All years rest on the same pairs. Students who left, or are in higher grades than "
+                "the extracts hold, are not observed; where more of one group left, the later "
+                "differences may come from that.",
+            ),
+            (tables.follow_up(answer.effects, matched, name), *counted),
+            (
+                drawn(
+                    f"F5_{suffix}".rstrip("_"),
+                    "Differences in the year of the visit and later",
+                    figures.follow_up(answer.effects, matched),
+                    figures.follow_up_alt_text(answer.effects, matched),
+                    evaluation.synthetic,
+                ),
+            ),
+        )
+
+
+def _first_followed(evaluation: Evaluation) -> str:
+    return next(one.question.name for one in evaluation.answers if one.question.follow_up)
+
+
 def _subgroups(evaluation: Evaluation) -> Iterator[FurtherPart]:
     found = [one for answer in evaluation.answers for one in answer.subgroups]
     if found:
@@ -130,5 +299,5 @@ def _subgroups(evaluation: Evaluation) -> Iterator[FurtherPart]:
                 "same impact; a clear impact in one and none in another is no evidence that they "
                 "differ.",
             ),
-            (tables.subgroups(found),),
+            (tables.subgroup_effects(found, evaluation.design.questions),),
         )

@@ -29,6 +29,8 @@ COLUMN_WORDS: Mapping[str, str] = {
     "grade": "grade",
     "school_id": "school",
     "visited_prior": "record of a visit in the year before (yes / no / unknown)",
+    "index_date": "day of the visit",
+    "subgroup": "subgroup",
 }
 CHANCE = "the chance of being visited given what was known before the visit"
 FOCAL: Mapping[str, tuple[str, str]] = {

@@ -154,7 +154,8 @@ def with_subgroup(pool: pd.DataFrame, question: Question) -> pd.DataFrame:
         words = tuple(sorted(str(one) for one in values.dropna().unique()))
         place = pd.Categorical(values.astype(object), categories=words).codes
     codes = np.where(values.notna(), np.minimum(place, len(words) - 1), -1)
-    return pool.assign(subgroup=pd.Categorical.from_codes(codes, categories=list(words)))
+    named = np.array([*words, None], dtype=object)[codes]
+    return pool.assign(subgroup=pd.Categorical(named, categories=list(words)))
 
 
 def baseline_exclusions(
