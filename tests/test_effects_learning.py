@@ -204,6 +204,27 @@ def test_an_empty_group_is_refused():
         compare_missing(matched, SCORE, one)
 
 
+def test_one_school_has_no_interval():
+    matched = lacking(matched_example(400), 20, 10)
+    one = with_baseline(matched, school_id="S01")
+    with pytest.raises(EstimationError, match="cluster"):
+        compare_missing(one, SCORE, in_tested_grades(one))
+
+
+def test_the_interval_covers_a_difference_that_is_known():
+    """Scores are lost with chance .2 among the visited and .1 among the others."""
+    covered = 0
+    for seed in range(1, 41):
+        matched = matched_example(seed=seed)
+        random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 31])))
+        y = matched.sample.outcomes[SCORE].to_numpy(copy=True)
+        visited = matched.sample.baseline["visited"].to_numpy()
+        y[random.random(len(y)) < 0.1 + 0.1 * visited] = np.nan
+        found = compare_missing(with_outcome(matched, SCORE, y), SCORE, in_tested_grades(matched))
+        covered += found.ci_low <= 0.1 <= found.ci_high
+    assert 34 <= covered <= 40  # 95 % of 40 is 38; fewer than 34 have a chance of .003
+
+
 # B6 ---------------------------------------------------------------------------------------------
 
 
