@@ -37,14 +37,15 @@ def history_to_date(pool: pd.DataFrame, records: DayRecords) -> pd.DataFrame:
     Parameters
     ----------
     pool
-        Candidates by day, with ``code``, ``index_day``, ``before_year``, and the measures
+        Candidates by day, with ``code``, ``index_day``, ``no_history``, and the measures
         ``attendance_rate`` and ``any_incident`` of the whole year, which are missing where nothing
         was recorded.
 
     Notes
     -----
-    Before the first day of instruction there is no history: these rows, which are matched with
-    each other only, get the mean of the others, so that they do not bend the propensity model.
+    Through the first day of instruction (``no_history``) there is none: these rows, which are
+    matched with each other, get the mean of the others, so that they do not bend the propensity
+    model. Who enters a school later, and is on it without a day before, lacks a rate.
     """
     code = pool["code"].to_numpy(np.int64)
     until = pool["index_day"].to_numpy(np.int64) - 1
@@ -59,7 +60,7 @@ def history_to_date(pool: pd.DataFrame, records: DayRecords) -> pd.DataFrame:
         "incidents_to_date": records.total("incidents", code, first, until),
     }
     attended, disciplined = _recorded(pool)
-    none = pool["before_year"].to_numpy(bool)
+    none = pool["no_history"].to_numpy(bool)
     made = {}
     for name, values in columns.items():
         known = attended if name.split("_")[0] in ("attendance", "days") else disciplined

@@ -260,18 +260,21 @@ def _rows(
         student_group=rows["contrast"],
         contrast=np.where(found.visited, "visited", "comparison"),
         index_day=found.index_day,
-        before_year=found.index_day < ordinals(rows["first_instructional_day"]),
+        no_history=found.index_day <= ordinals(rows["first_instructional_day"]),
         index_date=pd.to_datetime(found.index_day, unit="D"),
     )
     return rows.rename(columns={"student_id": "unit_id"}), found.at_risk
 
 
 def _without_risk(students: pd.DataFrame, rows: pd.DataFrame, at_risk: Integers) -> pd.DataFrame:
-    """Say which student-years are on no day in the sample, and why."""
-    present = np.zeros(len(students), dtype=bool)
-    present[rows["code"].to_numpy()] = True
-    gone = (students["exclusion"] == "").to_numpy() & ~present
+    """Say which student-years are on no day in the sample, and why.
+
+    The visited leave if the day of their visit is not there, whatever they were compared with.
+    """
     visited = (students["contrast"] == "visited").to_numpy()
+    present = np.zeros(len(students), dtype=bool)
+    present[rows.loc[_on_own_day(rows), "code"].to_numpy()] = True
+    gone = (students["exclusion"] == "").to_numpy() & ~present
     exclusion = students["exclusion"].to_numpy(dtype=object).copy()
     exclusion[gone & visited] = "not_enrolled"
     exclusion[gone & ~visited] = np.where(
@@ -353,11 +356,15 @@ def _own_reasons(
 
     A student visited in the window is a candidate if the day of the visit is.
     """
-    group = pool["student_group"].to_numpy(dtype=object)
-    own_day = (group != "visited") | (pool["contrast"] == "visited").to_numpy()
-    rank = np.where(~own_day, 2, np.where(left == "", 0, 1))
-    order = np.lexsort((rank, pool["code"].to_numpy()))
+    own = np.flatnonzero(_on_own_day(pool))
+    order = own[np.lexsort((left[own] != "", pool["code"].to_numpy()[own]))]
     code = pool["code"].to_numpy()[order]
     first = np.flatnonzero(np.r_[True, code[1:] != code[:-1]]) if len(code) else order
     at = order[first]
-    return pool.iloc[at].assign(contrast=group[at]), left[at]
+    return pool.iloc[at].assign(contrast=pool["student_group"].to_numpy(dtype=object)[at]), left[at]
+
+
+def _on_own_day(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Say which rows show the group of their student: of the visited, the day of the visit."""
+    own = (rows["student_group"] != "visited") | (rows["contrast"] == "visited")
+    return own.to_numpy(dtype=bool)

@@ -106,18 +106,12 @@ def rows_at_risk(
     parts: list[tuple[Integers, Booleans, Integers, Integers]] = []
     at_risk = np.zeros(len(students), dtype=np.int64)
     asked = students.eligible & (students.index_day >= 0)
-    days = np.unique(
-        np.column_stack([students.school_year, students.index_day, students.member_day])[asked],
-        axis=0,
-    )
-    for school_year, index_day, member_day in days:
-        here = kept[
-            (students.school_year[code[kept]] == school_year)
-            & (records.stretch_start[kept] <= member_day)
-            & (records.stretch_end[kept] >= member_day)
-        ]
+    days = np.unique(np.column_stack([students.school_year, students.index_day])[asked], axis=0)
+    for school_year, index_day in days:
+        of_year = kept[students.school_year[code[kept]] == school_year]
+        here = _on_day(records, students, of_year, int(index_day))
         who, where = code[here], school[here]
-        now = (students.index_day[who] == index_day) & (students.member_day[who] == member_day)
+        now = students.index_day[who] == index_day
         later = (students.first_visit[who] > index_day) & (
             students.household_visit[who] > index_day
         )
@@ -142,6 +136,26 @@ def rows_at_risk(
         return RiskRows(nothing, nothing.astype(bool), nothing, nothing, at_risk)
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return RiskRows(columns[0], columns[1].astype(bool), columns[2], columns[3], at_risk)
+
+
+def _on_day(
+    records: DayRecords, students: StudentDays, stretches: Integers, index_day: int
+) -> Integers:
+    """Return the stretches, of those given, of who is visited on a day or enrolled then.
+
+    Time zero of a visit before the year can be the day of a visit to a student of a school that
+    had begun: the others must then be enrolled on the later of the two days of membership.
+    """
+    who = records.stretch_code[stretches]
+    start, end = records.stretch_start[stretches], records.stretch_end[stretches]
+    member = students.member_day[who]
+    asked = students.index_day[who] == index_day
+    now = asked & (start <= member) & (member <= end)
+    if not now.any():
+        return stretches[:0]
+    latest = int(member[now].max())
+    others = ~asked & (start <= latest) & (latest <= end)
+    return np.asarray(stretches[now | others], dtype=np.int64)
 
 
 def _places(cell: Integers, wanted: Integers) -> Integers:
