@@ -183,6 +183,12 @@ def test_questions_must_be_given_and_something_to_show():
         impact_by_timing([], [], QUESTIONS)
 
 
+def test_without_a_contrast_the_table_says_that_it_does_not_answer():
+    notes = " ".join(table(contrasts=[]).notes)
+    assert "does not say whether earlier visits do more" in notes
+    assert "Earlier less later" not in notes
+
+
 def test_notes_of_the_two_effects_say_whose_they_are():
     noted = contrast(
         earlier=of(SUMMER, notes=("Only 7 schools.",)),

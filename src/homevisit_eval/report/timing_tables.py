@@ -77,15 +77,22 @@ RESTING = (
     "adjusted_mean_visited", "adjusted_mean_comparison", "estimate", "std_error", "ci_low",
     "ci_high", "p_value", "p_value_adjusted", "effect_size",
 )  # fmt: skip
-NOTES = (
+MIXED = (
     "Differences of single windows are not to be subtracted from each other: they mix when the "
-    "visit was, over how many days it could work, and which students were visited. Only the rows "
-    f"“{EARLIER_LESS_LATER}” answer whether earlier visits do more: both effects are measured over "
-    "the same days, from the day named on to the end of the year; both are against no visit that "
-    "year; and the later-visited are weighted to be like the earlier-visited.",
+    "visit was, over how many days it could work, and which students were visited. "
+)
+WITH_CONTRAST = (
+    f"Only the rows “{EARLIER_LESS_LATER}” answer whether earlier visits do more: both effects are "
+    "measured over the same days, from the day named on to the end of the year; both are against "
+    "no visit that year; and the later-visited are weighted to be like the earlier-visited."
+)
+WITHOUT_CONTRAST = (
+    "Without a contrast over the same days this table does not say whether earlier visits do more."
+)
+READING = (
     "Visited: mean of the visited students. Comparison: that mean less the difference. p of "
     "contrasts and of their two parts is not adjusted for the number of outcomes. Notes of the "
-    "single windows stand below table B1.",
+    "single windows stand below table B1."
 )
 
 
@@ -143,7 +150,11 @@ def impact_by_timing(
         ),
         kinds=KINDS,
         labels=LABELS,
-        notes=(*NOTES, *_contrast_notes(contrasts)),
+        notes=(
+            MIXED + (WITH_CONTRAST if contrasts else WITHOUT_CONTRAST),
+            READING,
+            *_contrast_notes(contrasts),
+        ),
         synthetic=any(effect.synthetic for effect in effects)
         or any(one.synthetic for one in contrasts),
         unit="unit",
