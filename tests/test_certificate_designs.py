@@ -25,7 +25,8 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.design.method_facts import makes_matched_sets
 
-DESIGN = replace(read_design(Path(__file__).resolve().parent.parent / "study.toml"), sensitivity=())
+STUDY = read_design(Path(__file__).resolve().parent.parent / "study.toml")
+DESIGN = replace(STUDY, sensitivity=(), timing_contrasts=(), questions=STUDY.questions[:1])
 METHODS: dict[MatchingMethod, list[str]] = {
     NearestNeighbor(): ["matched", "no_caliper", "unmatched"],
     NearestNeighbor(caliper="none"): ["matched", "unmatched"],

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple
+from functools import partial
 
 from homevisit_eval.certificate.certificate import Certificate
-from homevisit_eval.certificate.designs import design_labels, primary_questions
+from homevisit_eval.certificate.designs import Asked, as_answered, asked_of, design_labels
 from homevisit_eval.certificate.expected import expectation_of, expected_verdicts
 from homevisit_eval.certificate.plan import Plan
+from homevisit_eval.certificate.question_truth import require_known
 from homevisit_eval.certificate.replicate import replicate
 from homevisit_eval.certificate.summarize import summarize
 from homevisit_eval.certificate.trial import MODES, Mode, Replication, Seconds
@@ -34,16 +36,17 @@ def certify(
     districts: int = 20,
     variations: bool = True,
     workers: int = 1,
+    questions: Sequence[str] = (),
 ) -> Certificate:
     """Say whether a design recovers the truth in synthetic districts of a kind.
 
     Parameters
     ----------
     design
-        Its primary questions are asked.
+        Of the study.
     district
         Parameters, or the name of a preset.
-    replications, seed, mode, districts, variations, workers
+    replications, seed, mode, districts, variations, workers, questions
         As for `certify_iter`.
 
     Returns
@@ -66,6 +69,7 @@ def certify(
         districts=districts,
         variations=variations,
         workers=workers,
+        questions=questions,
     )
     return collect_certificate(design, district, seed, list(done))
 
@@ -81,13 +85,14 @@ def certify_iter(
     variations: bool = True,
     done: Collection[Replication] = (),
     workers: int = 1,
+    questions: Sequence[str] = (),
 ) -> Iterator[Replication]:
     """Yield the replications of a certificate in their order, as they finish.
 
     Parameters
     ----------
     design
-        Its primary questions are asked.
+        Of the study.
     district
         Parameters, or the name of a preset.
     replications
@@ -102,24 +107,32 @@ def certify_iter(
     districts
         At least 20; only read in mode fixed.
     variations
-        Whether the design's sensitivity rows and a grid of methods are tried besides it.
+        Whether the design's sensitivity rows are tried besides it, and for primary questions a
+        grid of methods.
     done
         Replications of an earlier run, which are not run again and not yielded; those of the
         other mode are passed over.
     workers
         Processes. Each uses one thread, and the results are the same for any number.
+    questions
+        Names of questions and timing contrasts of the design that are asked; if none are named,
+        its primary questions.
 
     Raises
     ------
     DesignError
-        If the design asks what such districts do not know (no primary question, other years
-        or grades), an argument is out of its range, or `done` is of another certificate.
+        If the design has no such question, asks what such districts do not know (no primary
+        question, other years or grades, an effect without a truth: see `require_known`), an
+        argument is out of its range, or `done` is of another certificate.
     """
     parameters = preset(district) if isinstance(district, str) else district
     if replications < 1 or workers < 1:
         raise DesignError("replications and workers must be 1 or greater.")
+    asked = asked_of(design, questions)
     _require_truth(design, parameters)
     plan = Plan(mode, seed, districts)
+    for question in as_answered(design, asked, variations=variations):
+        require_known(question, drawn_anew=mode == "fixed")
     earlier = {one.number for one in done if one.mode == mode}
     for one in done:
         if one.mode == mode and plan.place(one.number) != (one.district, one.replication):
@@ -127,30 +140,34 @@ def certify_iter(
                 "done holds a replication of another certificate: its district is not the one "
                 "that this seed and number of districts give."
             )
+        if one.mode == mode and one.trials and not _answers(one, asked):
+            raise DesignError(
+                "done holds a replication of another certificate: other questions were asked."
+            )
     numbers = [number for number in range(replications) if number not in earlier]
-    return _run(design, parameters, plan, numbers, variations=variations, workers=workers)
+    run = partial(
+        replicate, design, parameters, plan=plan, variations=variations, questions=tuple(questions)
+    )
+    return _run(run, numbers, workers)
+
+
+def _answers(replication: Replication, asked: Asked) -> bool:
+    """Return whether a replication answers exactly what is asked."""
+    found = {trial.study_question for trial in replication.trials}
+    return found == asked.names
 
 
 def _run(
-    design: StudyDesign,
-    district: District,
-    plan: Plan,
-    numbers: list[int],
-    *,
-    variations: bool,
-    workers: int,
+    run: Callable[..., Replication], numbers: list[int], workers: int
 ) -> Iterator[Replication]:
     logger.info("%d replications on %d workers", len(numbers), workers)
     if workers == 1 or len(numbers) < 2:
         for number in numbers:
-            yield replicate(design, district, plan=plan, number=number, variations=variations)
+            yield run(number=number)
         return
     import joblib
 
-    tasks = (
-        joblib.delayed(replicate)(design, district, plan=plan, number=number, variations=variations)
-        for number in numbers
-    )
+    tasks = (joblib.delayed(run)(number=number) for number in numbers)
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1)
     results = parallel(tasks)
@@ -185,9 +202,12 @@ def collect_certificate(
         raise DesignError("a certificate needs at least one replication.")
     parameters = preset(district) if isinstance(district, str) else district
     trials = tuple(trial for one in ordered for trial in one.trials)
+    names = tuple(dict.fromkeys(trial.study_question for trial in trials))
     performance = summarize(
-        trials, labels=design_labels(design), confidence_level=design.confidence_level
+        trials, labels=design_labels(design, names), confidence_level=design.confidence_level
     )
+    # what a preset was stated to show is about the primary question of the default design
+    stated = expectation_of(parameters) if _only_primary(design, names) else None
     costs = zip(*(astuple(one.seconds) for one in ordered), strict=True)
     return Certificate(
         design=design,
@@ -196,16 +216,20 @@ def collect_certificate(
         trials=trials,
         performance=performance,
         verdicts=judge(performance),
-        expected=expected_verdicts(parameters),
-        because=stated.because if (stated := expectation_of(parameters)) else "",
+        expected=expected_verdicts(parameters) if stated else {},
+        because=stated.because if stated else "",
         seconds=Seconds(*(sum(cost) / len(ordered) for cost in costs)),
     )
 
 
+def _only_primary(design: StudyDesign, names: Sequence[str]) -> bool:
+    """Return whether all questions of these names are primary."""
+    asked = asked_of(design, names)
+    return not asked.contrasts and all(one.role == "primary" for one in asked.questions)
+
+
 def _require_truth(design: StudyDesign, district: District) -> None:
     """Check that the districts know the effects in the years and grades of the design."""
-    if not primary_questions(design):
-        raise DesignError("The design has no primary question; a certificate needs one.")
     for what, asked, known in (
         ("school_years", design.school_years, district.truth_years),
         ("grades", design.grades, district.truth_grades),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import assert_never
 
@@ -25,11 +26,24 @@ from homevisit_eval.design import (
     Question,
     StudyDesign,
     Subclassification,
+    TimingContrast,
     Variation,
 )
+from homevisit_eval.design.checks import allowed
+from homevisit_eval.design.measures import LONGEST_FOLLOW_UP
 from homevisit_eval.design.method_facts import makes_matched_sets
+from homevisit_eval.design.study import followed_outcome
+from homevisit_eval.errors import DesignError
 
-__all__ = ["MAIN_LABEL", "compared_designs", "design_labels", "primary_questions"]
+__all__ = [
+    "MAIN_LABEL",
+    "Asked",
+    "as_answered",
+    "asked_of",
+    "compared_designs",
+    "design_labels",
+    "primary_questions",
+]
 
 MAIN_LABEL = "The design of the study"
 
@@ -40,33 +54,104 @@ def compared_designs(design: StudyDesign, question: Question) -> tuple[Variation
     Returns
     -------
     tuple of Variation
-        The design's sensitivity rows, then every combination of matching (the design's,
-        without its caliper, none), model (regression, difference in means) and covariance (CR2
-        and CR1S by school, CR2 by matched set where the method makes sets) that is not among
-        them or the design's own.
+        The design's sensitivity rows of this question, but those with a lag, since what a visit
+        changes from some later day on is not known. Then, for primary questions about visits
+        before the year, every combination of matching (the design's, without its caliper, none),
+        model (regression, difference in means) and covariance (CR2 and CR1S by school, CR2 by
+        matched set where the method makes sets) that is not among them or the design's own.
     """
+    rows = tuple(one for one in design.sensitivity if one.varies(question) and not one.lag_days)
+    if question.role != "primary" or question.during or question.unit == "teacher":
+        return rows
     own = _methods(design, question)
-    taken = [own, *(_settings(variation, own) for variation in design.sensitivity)]
-    names = {variation.name for variation in design.sensitivity}
+    taken = [own, *(_settings(variation, own) for variation in rows)]
+    names = {variation.name for variation in rows}
     grid = []
     for variation in _grid(design, question):
         settings = _settings(variation, own)
         if settings not in taken and variation.name not in names:
             grid.append(variation)
             taken.append(settings)
-    return (*design.sensitivity, *grid)
+    return (*rows, *grid)
 
 
-def design_labels(design: StudyDesign) -> dict[str, str]:
-    """Return the printed labels of all designs and outcomes by name."""
+def design_labels(design: StudyDesign, asked: Iterable[str] = ()) -> dict[str, str]:
+    """Return the printed labels of all designs and outcomes by name.
+
+    Parameters
+    ----------
+    asked
+        Names of questions, as for `asked_of`.
+    """
     labels = {MAIN: MAIN_LABEL}
-    for question in primary_questions(design):
+    for question in asked_of(design, tuple(asked)).questions:
         labels |= {one.name: one.label for one in compared_designs(design, question)}
-    return labels | {outcome.name: outcome.label for outcome in design.outcomes}
+    for outcome in design.outcomes:
+        followed = (followed_outcome(outcome, k) for k in range(LONGEST_FOLLOW_UP + 1))
+        labels |= {one.name: one.label for one in followed}
+    return labels
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a certificate asks of a design.
+
+    Attributes
+    ----------
+    questions, contrasts
+        In the order in which they were named.
+    """
+
+    questions: tuple[Question, ...]
+    contrasts: tuple[TimingContrast, ...]
+
+    @property
+    def names(self) -> set[str]:
+        """Names of all of them."""
+        return {one.name for one in self.questions} | {one.name for one in self.contrasts}
+
+
+def asked_of(design: StudyDesign, names: Sequence[str] = ()) -> Asked:
+    """Return the questions and timing contrasts of those names; if none, the primary questions.
+
+    Raises
+    ------
+    DesignError
+        If the design has none of that name, or no name is given and no question is primary.
+    """
+    if not names:
+        if not (primary := primary_questions(design)):
+            raise DesignError("The design has no primary question; a certificate needs one.")
+        return Asked(primary, ())
+    questions = {one.name: one for one in design.questions}
+    contrasts = {one.name: one for one in design.timing_contrasts if one.name not in questions}
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        allowed("question", name, [*questions, *contrasts])
+    return Asked(
+        tuple(questions[name] for name in wanted if name in questions),
+        tuple(contrasts[name] for name in wanted if name in contrasts),
+    )
+
+
+def as_answered(design: StudyDesign, asked: Asked, *, variations: bool) -> tuple[Question, ...]:
+    """Return the questions as they are answered, also under variations and in contrasts."""
+    sides = [
+        replace(design.question(name), outcomes=contrast.outcomes, later_visits="none", follow_up=0)
+        for contrast in asked.contrasts
+        for name in (contrast.earlier, contrast.later)
+    ]
+    varied = [
+        replace(question, later_visits=variation.later_visits)
+        for question in asked.questions
+        for variation in (compared_designs(design, question) if variations else ())
+        if variation.later_visits
+    ]
+    return (*asked.questions, *varied, *sides)
 
 
 def primary_questions(design: StudyDesign) -> tuple[Question, ...]:
-    """Return the questions that a certificate asks."""
+    """Return the questions that a certificate asks if none are named."""
     return tuple(question for question in design.questions if question.role == "primary")
 
 
@@ -77,8 +162,9 @@ def _methods(design: StudyDesign, question: Question) -> tuple[MatchingMethod, O
 def _settings(
     variation: Variation, own: tuple[MatchingMethod, OutcomeModel]
 ) -> tuple[MatchingMethod, OutcomeModel] | None:
-    """Return a variation's methods; None if it varies the sample too."""
-    if variation.pool or variation.comparison_schools or variation.min_days_enrolled:
+    """Return a variation's methods; None if it varies the sample or the estimand too."""
+    sample = (variation.pool, variation.comparison_schools, variation.min_days_enrolled)
+    if any((*sample, variation.later_visits, variation.missing_covariates)):
         return None
     return variation.matching or own[0], variation.model or own[1]
 

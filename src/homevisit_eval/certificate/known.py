@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "NONE",
     "Known",
     "known_of_matched",
     "known_of_sample",
     "largest_differences",
     "mean_of_known",
+    "naive_difference",
+    "pooled_sd",
 ]
 
 NONE = math.nan
@@ -49,6 +52,13 @@ class Known:
 def known_of_sample(truth: pd.DataFrame, sample: AnalyticSample, outcome: str) -> Known:
     """Return the true effect on all visited with the outcome, and the naive difference.
 
+    Parameters
+    ----------
+    truth
+        From `question_truth`.
+    sample, outcome
+        Of that question.
+
     Raises
     ------
     DesignError
@@ -59,17 +69,30 @@ def known_of_sample(truth: pd.DataFrame, sample: AnalyticSample, outcome: str) -
             f"question {sample.question.name!r}: the truth of the outcome {outcome} is not known "
             "in synthetic districts; certify the design without it."
         )
-    values = sample.outcomes[outcome].to_numpy(dtype=np.float64)
-    visited, seen = sample.baseline["visited"].to_numpy() == 1, np.isfinite(values)
-    groups = values[seen & visited], values[seen & ~visited]
+    groups = _groups(sample, outcome)
     if not (len(groups[0]) and len(groups[1])):
         return Known(visited=len(groups[0]))
     return Known(
         truth_all=true_effect(truth, outcome, sample),
-        naive=float(groups[0].mean() - groups[1].mean()),
-        outcome_sd=_pooled_sd(*groups),
+        naive=naive_difference(sample, outcome),
+        outcome_sd=pooled_sd(*groups),
         visited=len(groups[0]),
     )
+
+
+def naive_difference(sample: AnalyticSample, outcome: str) -> float:
+    """Return the mean of the visited minus that of the others, NaN if nobody has the outcome."""
+    first, second = _groups(sample, outcome)
+    return float(first.mean() - second.mean()) if len(first) and len(second) else NONE
+
+
+def _groups(
+    sample: AnalyticSample, outcome: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the observed values of the visited and of the others."""
+    values = sample.outcomes[outcome].to_numpy(dtype=np.float64)
+    visited, seen = sample.baseline["visited"].to_numpy() == 1, np.isfinite(values)
+    return values[seen & visited], values[seen & ~visited]
 
 
 def known_of_matched(
@@ -154,7 +177,7 @@ def _without_program(
     )
 
 
-def _pooled_sd(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+def pooled_sd(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Return the standard deviation within two groups, NaN without a degree of freedom."""
     free = len(first) + len(second) - 2
     if free < 1:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import narwhals as nw
 import pandas as pd
 
-from homevisit_eval.design import Measurement
+from homevisit_eval.certificate.question_truth import needs_records
+from homevisit_eval.design import Measurement, Question
 from homevisit_eval.errors import DesignError
 from homevisit_eval.panel import Panel, build_panel
 from homevisit_eval.panel.engine import Frame, store
@@ -54,24 +55,33 @@ STRETCH_COLUMNS = (
 DAY_COLUMNS = "school_id VARCHAR, school_year BIGINT, date DATE, instructional_day BIGINT"
 
 
-def needs_files(district: District, measurement: Measurement) -> bool:
+def needs_files(
+    district: District, measurement: Measurement, questions: Sequence[Question] = ()
+) -> bool:
     """Return whether a district's panel can only be made from its files.
 
     It can where the simulation's own measures would not be those of the extracts: extracts
-    with defects, and other rules of measurement than the default ones.
+    with defects, and other rules of measurement than the default ones; and where a question needs
+    dated facts, staff lists or surveys.
     """
-    return district.defects is not None or measurement != Measurement()
+    other = district.defects is not None or measurement != Measurement()
+    return other or any(needs_records(question) for question in questions)
 
 
-def tables_to_simulate(district: District, measurement: Measurement) -> tuple[str, ...]:
+def tables_to_simulate(
+    district: District, measurement: Measurement, questions: Sequence[Question] = ()
+) -> tuple[str, ...]:
     """Return the names of the tables that `open_panel` needs of a simulation."""
-    return tuple(TABLES) if needs_files(district, measurement) else PREPARED_TABLES
+    return tuple(TABLES) if needs_files(district, measurement, questions) else PREPARED_TABLES
 
 
 @contextmanager
-def open_panel(simulation: Simulation, measurement: Measurement) -> Iterator[Panel]:
-    """Open the panel of a simulation by the quickest route that gives the right one."""
-    route = panel_from_files if needs_files(simulation.district, measurement) else prepared_panel
+def open_panel(
+    simulation: Simulation, measurement: Measurement, questions: Sequence[Question] = ()
+) -> Iterator[Panel]:
+    """Open the panel of a simulation by the quickest route that answers the questions rightly."""
+    files = needs_files(simulation.district, measurement, questions)
+    route = panel_from_files if files else prepared_panel
     with route(simulation, measurement) as panel:
         yield panel
 

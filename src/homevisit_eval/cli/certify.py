@@ -38,6 +38,8 @@ class Order:
         How many are held fixed.
     variations
         Whether other designs are tried beside the study's own.
+    questions
+        Names of questions and timing contrasts; if none, the primary questions.
     """
 
     replications: int
@@ -46,6 +48,7 @@ class Order:
     districts: int
     workers: int
     variations: bool
+    questions: tuple[str, ...] = ()
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -80,6 +83,7 @@ def certify_design(design_file: Path, place: Path | str, order: Order, out: Path
         seed=order.seed,
         districts=order.districts,
         variations=order.variations,
+        questions=order.questions,
     )
     runs = _runs(design, district, order, ())  # wrong arguments show before a file is made
     store = open_trial_store(out, key)
@@ -114,6 +118,7 @@ def _runs(
             variations=order.variations,
             done=done,
             workers=order.workers,
+            questions=order.questions,
         )
         for mode in order.modes
     ]

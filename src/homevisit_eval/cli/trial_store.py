@@ -34,6 +34,7 @@ WORDS = {
     "seed": "seed",
     "districts": "number of fixed districts",
     "variations": "whether variations are tried",
+    "questions": "questions",
 }
 """What a key is made of, as a message names it."""
 
@@ -75,7 +76,13 @@ class TrialStore:
 
 
 def certificate_key(
-    design: StudyDesign, district: District, *, seed: int, districts: int, variations: bool
+    design: StudyDesign,
+    district: District,
+    *,
+    seed: int,
+    districts: int,
+    variations: bool,
+    questions: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what must be equal for finished replications to count.
 
@@ -92,6 +99,7 @@ def certificate_key(
         "seed": seed,
         "districts": districts,
         "variations": variations,
+        "questions": list(questions),
     }
 
 
