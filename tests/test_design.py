@@ -31,7 +31,7 @@ from homevisit_eval.design import (
     design_checksum,
     read_design,
 )
-from homevisit_eval.design.measures import OUTCOME_SCALES
+from homevisit_eval.design.measures import OUTCOME_SCALES, SUBGROUPS
 from homevisit_eval.errors import DesignError
 
 ROOT = Path(__file__).parents[1]
@@ -384,6 +384,9 @@ def test_all_faults_are_reported_at_once() -> None:
     ]
 
 
+SUBGROUPS_ASKED = [name for name in SUBGROUPS if name != "economically_disadvantaged_prior"]
+
+
 def test_the_columns_that_may_be_named() -> None:
     assert len(set(BASELINE_COLUMNS)) == len(BASELINE_COLUMNS) == 27
     assert tuple(OUTCOME_SCALES) == OUTCOME_COLUMNS
@@ -398,6 +401,13 @@ def test_the_design_of_the_replicated_study() -> None:
         ("summer_behavior", "primary"),
         ("summer_behavior_secondary", "secondary"),
         ("summer_achievement", "exploratory"),
+        ("year_behavior", "secondary"),
+        ("fall_behavior", "secondary"),
+        ("spring_behavior", "secondary"),
+        ("summer_later_years", "exploratory"),
+        ("summer_engagement", "exploratory"),
+        ("teacher_retention", "exploratory"),
+        *((f"summer_by_{name.removesuffix('_prior')}", "exploratory") for name in SUBGROUPS_ASKED),
     ]
     assert design.questions[0].outcomes == ("attendance_rate", "any_incident")
     assert [variation.name for variation in design.sensitivity] == [
@@ -412,11 +422,15 @@ def test_the_design_of_the_replicated_study() -> None:
         "logit",
         "doubly_robust",
         "no_matching",
+        "whole_year",
+        "lag_10",
+        "lag_20",
+        "no_later_visit",
     ]
     assert [covariate.name for covariate in design.covariates if covariate.squared] == [
         "attendance_rate_prior"
     ]
-    assert len(design.covariates) == 17
+    assert len(design.covariates) == 21
     domains = {outcome.name: outcome.domain for outcome in design.outcomes}
     assert domains["math_score_std"] == "mathematics"
     assert domains["reading_score_std"] == "English language arts"
@@ -434,5 +448,6 @@ def test_the_study_file_spells_out_what_are_also_the_defaults() -> None:
         design.outcomes,
         design.questions,
         sensitivity=design.sensitivity,
+        timing_contrasts=design.timing_contrasts,
     )
     assert bare == design

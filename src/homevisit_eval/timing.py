@@ -25,6 +25,7 @@ from homevisit_eval.effects import Effect, EffectDifference, compare_effects
 from homevisit_eval.errors import EstimationError, MatchingError
 from homevisit_eval.matching import MatchedSample, match_students
 from homevisit_eval.matching.weighting.entropy_balancing import entropy_balancing_weights
+from homevisit_eval.propensity import fit_propensity
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.select import select_candidates
 
@@ -36,6 +37,7 @@ __all__ = ["TimingDifference", "TimingPairs", "contrast_pairs", "contrast_timing
 Floats = NDArray[np.float64]
 
 FEW_STUDENTS = 30
+NOTABLE_DIFFERENCE = 0.05  # standard deviations
 FIRST_MONTH = "08"  # landmarks from August on lie in the first calendar year of a school year
 
 
@@ -140,7 +142,8 @@ def contrast_timing(
     of the year; (2) both are against no visit that year (`follow_without_visits`), since comparison
     students of the earlier window are partly visited in the later one; (3) pairs of the later
     window are weighted so that its visited students have the baseline means of the visited of the
-    earlier one (entropy balancing on the covariates of the year before); (4) the two regressions
+    earlier one (entropy balancing on the covariates of the year before; where no weights do that,
+    by the odds of being one of the earlier, and a note says what is left); (4) the two regressions
     are fitted as one, with errors clustered by school over both. What is left is the timing, if
     effects differ between students only by what is weighted.
 
@@ -260,14 +263,7 @@ def _like(earlier: MatchedSample, later: MatchedSample) -> tuple[MatchedSample, 
     columns = _columns(sides[0].baseline, sides[1].baseline, _shared(earlier, later))
     is_earlier = np.repeat([1, 0], [len(side.baseline) for side in sides])
     base = np.concatenate([side.weights for side in sides])
-    try:
-        balance = entropy_balancing_weights(
-            columns, is_earlier, estimand="ATT", base_weights=base
-        ).weights
-    except MatchingError as error:
-        raise EstimationError(
-            f"the later-visited cannot be weighted to be like the earlier-visited: {error}"
-        ) from None
+    balance = _weights(columns, is_earlier, base)
     own = balance[is_earlier == 0]
     own = own * len(own) / own.sum()
     left = _largest(columns, is_earlier, np.concatenate([sides[0].weights, own]))
@@ -286,6 +282,31 @@ def _like(earlier: MatchedSample, later: MatchedSample) -> tuple[MatchedSample, 
     words = f"{estimand.restriction}, weighted to the earlier-visited".strip(", ")
     matches = replace(later.matches, weights=changed, estimand=replace(estimand, restriction=words))
     return MatchedSample(later.sample, matches), size, left
+
+
+def _weights(columns: Floats, is_earlier: NDArray[np.int64], base: Floats) -> Floats:
+    """Return weights that make the later-visited like the earlier-visited, shape (n,).
+
+    Entropy balancing; where no weights make all means equal, the odds of being one of the earlier.
+
+    Raises
+    ------
+    EstimationError
+        If the covariates tell the two apart.
+    """
+    try:
+        return entropy_balancing_weights(
+            columns, is_earlier, estimand="ATT", base_weights=base
+        ).weights
+    except MatchingError:
+        pass
+    try:
+        fit = fit_propensity(np.column_stack([np.ones(len(columns)), columns]), is_earlier)
+    except MatchingError as error:
+        raise EstimationError(
+            f"the later-visited cannot be weighted to be like the earlier-visited: {error}"
+        ) from None
+    return np.where(is_earlier == 1, base, base * np.exp(np.clip(fit.linear_predictor, -30, 30)))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -344,9 +365,14 @@ def _notes(contrast: TimingContrast, size: float, left: float) -> tuple[str, ...
     notes = [
         f"Both effects are measured from {contrast.landmark} (month and day) to the end of the "
         "year, against no visit that year; pairs of the later window are weighted so that its "
-        "visited students have the baseline means of the visited of the earlier one (largest "
-        f"standardized difference left: {left:.3f})."
+        "visited students are like those of the earlier one (largest standardized difference of a "
+        f"baseline mean left: {left:.3f})."
     ]
+    if left > NOTABLE_DIFFERENCE:
+        notes.append(
+            "No weights make the means of all covariates equal, so that the contrast may mix in "
+            "who was visited."
+        )
     if size < FEW_STUDENTS:
         notes.append(
             f"After weighting, the later-visited are worth fewer than {FEW_STUDENTS} pairs: the "

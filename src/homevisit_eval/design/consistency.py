@@ -16,6 +16,7 @@ from homevisit_eval.design.measures import (
     COUNTED_BY_DAY,
     OUTCOME_SCALES,
     STRATUM_COLUMNS,
+    TEACHER_BASELINE_COLUMNS,
     measured_name,
 )
 from homevisit_eval.design.wording import Fault, Path, nearest, shown
@@ -114,7 +115,7 @@ def _unknown_covariates(tables: Tables) -> Iterator[Fault]:
         name = covariate.get("name")
         path: Path = ("covariates", position, "name")
         yield from _not_allowed(path, name, BASELINE_COLUMNS, "a baseline column")
-        squarable = name in CONTINUOUS_BASELINE_COLUMNS
+        squarable = name in (*CONTINUOUS_BASELINE_COLUMNS, *TEACHER_BASELINE_COLUMNS)
         if covariate.get("squared") and name in BASELINE_COLUMNS and not squarable:
             what = f"must be false: {name} is not a quantity, so its square adds nothing."
             yield Fault(("covariates", position, "squared"), what)

@@ -9,6 +9,7 @@ from homevisit_eval.effects.compare import (
     EffectDifference,
     compare_effects,
 )
+from homevisit_eval.effects.distribution import BandEffects, estimate_bands
 from homevisit_eval.effects.effect import (
     Effect,
 )
@@ -21,6 +22,7 @@ from homevisit_eval.effects.frame_effect import (
     estimate_frame_effect,
     pool_frame_effects,
 )
+from homevisit_eval.effects.learning import LearningGains, MonthsOfLearning, months_of_learning
 from homevisit_eval.effects.likelihood import (
     GeneralizedLinearFit,
     MarginalEffect,
@@ -37,6 +39,7 @@ from homevisit_eval.effects.mixed import (
 from homevisit_eval.effects.pooling import (
     pool_effects,
 )
+from homevisit_eval.effects.quantile_effects import QuantileEffects, estimate_quantile_effects
 from homevisit_eval.effects.regression import (
     ImputedEffect,
     JointTest,
@@ -78,6 +81,7 @@ from homevisit_eval.effects.resampling import (
     stepdown_bootstrap,
     wild_bootstrap_test,
 )
+from homevisit_eval.effects.response_weights import response_rates, weight_for_response
 from homevisit_eval.effects.rubin import (
     PooledEstimate,
     pool_estimates,
@@ -92,6 +96,7 @@ from homevisit_eval.effects.subgroups import (
     SubgroupEffects,
     estimate_subgroups,
 )
+from homevisit_eval.effects.survival import SurvivalEffects, estimate_survival
 from homevisit_eval.effects.weighting import (
     AverageEffect,
     augmented_effect,
@@ -103,6 +108,7 @@ from homevisit_eval.effects.weighting import (
 
 __all__ = [
     "AverageEffect",
+    "BandEffects",
     "BootstrapTest",
     "ClusterScores",
     "Effect",
@@ -111,20 +117,24 @@ __all__ = [
     "GeneralizedLinearFit",
     "ImputedEffect",
     "JointTest",
+    "LearningGains",
     "LeastSquaresFit",
     "LinearCombination",
     "MarginalEffect",
     "MatchingEffect",
     "MeanDifference",
     "MixedFit",
+    "MonthsOfLearning",
     "PooledEstimate",
     "PreparedDesign",
+    "QuantileEffects",
     "RandomizationTest",
     "RomanoWolfTest",
     "StandardError",
     "StandardErrors",
     "SubgroupEffect",
     "SubgroupEffects",
+    "SurvivalEffects",
     "adjusted_p_values",
     "augmented_effect",
     "average_effect",
@@ -138,9 +148,12 @@ __all__ = [
     "cross_fitted_effect",
     "difference_of_means",
     "doubly_robust_effect",
+    "estimate_bands",
     "estimate_effect",
     "estimate_frame_effect",
+    "estimate_quantile_effects",
     "estimate_subgroups",
+    "estimate_survival",
     "fit_driscoll_kraay",
     "fit_formula",
     "fit_generalized_linear",
@@ -156,15 +169,18 @@ __all__ = [
     "linear_combination",
     "matched_effect",
     "matching_effect",
+    "months_of_learning",
     "pool_effects",
     "pool_estimates",
     "pool_frame_effects",
     "prepare_design",
     "randomization_test",
+    "response_rates",
     "romano_wolf_test",
     "row_influence",
     "score_matching_effect",
     "stepdown_bootstrap",
+    "weight_for_response",
     "weighted_effect",
     "wild_bootstrap_test",
     "with_clusters",

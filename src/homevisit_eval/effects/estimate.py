@@ -36,7 +36,12 @@ from homevisit_eval.effects.regression.imputation import imputed_effect_on_treat
 from homevisit_eval.effects.regression_rows import RegressionRows, regression_rows
 from homevisit_eval.effects.whose import EFFECT_ON, GROUPS, Target
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.matching.matched_sample import NO_MATCHING, Estimand, MatchedSample
+from homevisit_eval.matching.matched_sample import (
+    NO_MATCHING,
+    WEIGHTED_FOR_RESPONSE,
+    Estimand,
+    MatchedSample,
+)
 from homevisit_eval.sample.missing import NOT_ACCEPTED
 
 __all__ = [
@@ -231,7 +236,8 @@ def observed_estimand(matched: MatchedSample, observed: Sequence[int]) -> Estima
     estimand = matched.matches.estimand
     seen = dict(zip(("visited", "comparison"), observed, strict=True))
     used = {"visited": matched.n_visited, "comparison": matched.n_comparison}
-    if all(seen[group] == used[group] for group in GROUPS[estimand.target]):
+    whole = all(seen[group] == used[group] for group in GROUPS[estimand.target])
+    if whole or WEIGHTED_FOR_RESPONSE in estimand.restriction:
         return estimand
     between = "" if estimand.by_matching else ","
     words = f"{estimand.restriction}{between} with the outcome observed".strip()

@@ -15,13 +15,10 @@ from homevisit_eval.design.checks import allowed
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, shown_of
 from homevisit_eval.effects.regression_rows import TREATMENT, covariate_columns
 from homevisit_eval.errors import EstimationError, MatchingError
-from homevisit_eval.matching.matched_sample import MatchedSample
+from homevisit_eval.matching.matched_sample import WEIGHTED_FOR_RESPONSE, MatchedSample
 from homevisit_eval.propensity import PropensityFit, fit_propensity
 
 __all__ = ["WEIGHTED_FOR_RESPONSE", "ResponseRate", "response_rates", "weight_for_response"]
-
-WEIGHTED_FOR_RESPONSE = "weighted for response"
-"""What the estimand of a sample with response weights says."""
 
 FEWEST = SMALLEST_COUNT_SHOWN
 LARGE_FACTOR = 20.0

@@ -132,10 +132,9 @@ class SubgroupEffects:
             if one.refused:
                 lines.append(f"  {one.subgroup:<{width}}{one.refused}")
                 continue
-            lines.append(
-                f"  {one.subgroup:<{width}}{one.estimate:+.4f} [{one.ci_low:+.4f}, "
-                f"{one.ci_high:+.4f}], p = {one.p_value:.3f}" + (f", df = {one.df:.1f}" if told else "")
-            )
+            shown = f"{one.estimate:+.4f} [{one.ci_low:+.4f}, {one.ci_high:+.4f}]"
+            freedom = f", df = {one.df:.1f}" if told else ""
+            lines.append(f"  {one.subgroup:<{width}}{shown}, p = {one.p_value:.3f}{freedom}")
         if self.test is not None:
             of = f" and {self.test.df_denominator:.1f}" if told else ""
             lines.append(

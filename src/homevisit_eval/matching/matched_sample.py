@@ -15,12 +15,16 @@ from homevisit_eval.sample.analytic_sample import AnalyticSample
 
 __all__ = [
     "NO_MATCHING",
+    "WEIGHTED_FOR_RESPONSE",
     "Estimand",
     "MatchedSample",
     "Matches",
     "PropensityModel",
     "shown_reasons",
 ]
+
+WEIGHTED_FOR_RESPONSE = "weighted for response"
+"""Said by the estimand of a sample whose respondents stand for those who did not answer."""
 
 NO_MATCHING = "only if effects do not vary: regression without matching"
 

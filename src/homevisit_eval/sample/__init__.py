@@ -3,6 +3,7 @@
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.flow import FlowStep, flow_adds_up
 from homevisit_eval.sample.imputed import completed_samples, impute_baseline
+from homevisit_eval.sample.incident_times import incident_times
 from homevisit_eval.sample.missing import MissingCount
 from homevisit_eval.sample.risk_sets import expand_risk_sets
 from homevisit_eval.sample.select import select_sample
@@ -15,5 +16,6 @@ __all__ = [
     "expand_risk_sets",
     "flow_adds_up",
     "impute_baseline",
+    "incident_times",
     "select_sample",
 ]

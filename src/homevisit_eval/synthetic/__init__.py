@@ -17,7 +17,10 @@ from homevisit_eval.synthetic.parameters import (
 from homevisit_eval.synthetic.population import Families, Mobility, SchoolMix
 from homevisit_eval.synthetic.presets import PRESETS, preset
 from homevisit_eval.synthetic.simulate import TABLES, Simulation, simulate
+from homevisit_eval.synthetic.staffing import Staffing
 from homevisit_eval.synthetic.state import write_state
+from homevisit_eval.synthetic.survey_truths import survey_truth
+from homevisit_eval.synthetic.teacher_truths import teacher_truth
 from homevisit_eval.synthetic.truths import OUTCOMES
 from homevisit_eval.synthetic.write import write_simulation
 
@@ -37,6 +40,7 @@ __all__ = [
     "SchoolMix",
     "Selection",
     "Simulation",
+    "Staffing",
     "VisitEffects",
     "district_text",
     "follow_up_truth",
@@ -44,6 +48,8 @@ __all__ = [
     "preset",
     "read_district",
     "simulate",
+    "survey_truth",
+    "teacher_truth",
     "write_simulation",
     "write_state",
 ]
