@@ -32,7 +32,7 @@ def short_design(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the study's design with its first question only, answered in one way."""
     design = read_design(DESIGN)
     path = tmp_path_factory.mktemp("short") / "study.toml"
-    short = replace(design, questions=design.questions[:1], sensitivity=())
+    short = replace(design, questions=design.questions[:1], sensitivity=(), timing_contrasts=())
     path.write_text(design_text(short), encoding="utf-8")
     return path
 

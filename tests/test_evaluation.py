@@ -18,7 +18,14 @@ DATA = ROOT / "data" / "synthetic"
 
 @pytest.fixture(scope="module")
 def design() -> hv.StudyDesign:
-    return hv.read_design(ROOT / "study.toml")
+    """Return the design of the study with its three questions about visits before the year."""
+    study = hv.read_design(ROOT / "study.toml")
+    return replace(
+        study,
+        questions=study.questions[:3],
+        sensitivity=tuple(one for one in study.sensitivity if not one.questions),
+        timing_contrasts=(),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def recovered(seed: int, rules: Sequence[MissingCovariates] = RULES) -> dict[str
     """Return what each rule makes of one district, beside the effect on all visited."""
     design = hv.read_design("study.toml")
     question = replace(design.questions[0], outcomes=(OUTCOME,))
-    design = replace(design, questions=(question,), sensitivity=())
+    design = replace(design, questions=(question,), sensitivity=(), timing_contrasts=())
     small = preset("small")
     effects = replace(
         small.effects, attendance=0.15, attendance_at_risk=4.0, attendance_absence=0.0
@@ -128,7 +128,9 @@ def confounded(seed: int) -> dict[str, float]:
     design = hv.read_design("study.toml")
     question = replace(design.questions[0], outcomes=(OUTCOME,))
     everywhere = tuple(one for one in design.covariates if not one.where_measured)
-    design = replace(design, questions=(question,), sensitivity=(), covariates=everywhere)
+    design = replace(
+        design, questions=(question,), sensitivity=(), timing_contrasts=(), covariates=everywhere
+    )
     small = preset("small")
     alike = replace(
         small.effects, attendance=0.3, attendance_at_risk=0.0, attendance_absence=0.0,

@@ -1,0 +1,196 @@
+"""The further questions of the study, from a district's files to answers and the report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import homevisit_eval as hv
+from homevisit_eval.evaluation import (
+    answer_question,
+    answer_questions,
+    answer_timing,
+    collect_answers,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data" / "synthetic"
+
+
+@pytest.fixture(scope="module")
+def study() -> hv.StudyDesign:
+    return hv.read_design(ROOT / "study.toml")
+
+
+@pytest.fixture(scope="module")
+def panel(study: hv.StudyDesign) -> Iterator[hv.Panel]:
+    with hv.read_sources(DATA) as sources:
+        yield hv.build_panel(sources, study.measurement)
+
+
+@pytest.fixture(scope="module")
+def year(panel: hv.Panel, study: hv.StudyDesign) -> hv.Answer:
+    return answer_question(panel, study, study.question("year_behavior"))
+
+
+def test_visits_during_the_year_are_answered_in_five_ways(
+    year: hv.Answer, study: hv.StudyDesign
+) -> None:
+    assert [one.outcome.name for one in year.effects] == ["attendance_rate", "any_incident"]
+    own = [one for one in study.sensitivity if "year_behavior" in one.questions]
+    assert [one.sensitivity for one in year.sensitivity[::2]] == [one.label for one in own]
+    assert year.sample is not None
+    assert not year.sample.baseline.duplicated(["unit_id", "school_year", "index_date"]).any()
+    assert year.skipped == ()
+
+
+def test_pairs_share_the_day_the_grade_and_the_school(year: hv.Answer) -> None:
+    assert year.matched is not None
+    baseline, pairs = year.matched.sample.baseline, year.matched.matches.pairs
+    first, second = (baseline.loc[pairs[side]] for side in ("treated", "comparison"))
+    for name in ("index_date", "school_year", "grade", "school_id"):
+        assert (first[name].to_numpy() == second[name].to_numpy()).all(), name
+
+
+def test_the_whole_year_row_counts_days_before_the_visit(year: hv.Answer) -> None:
+    (whole,) = (
+        one
+        for one in year.sensitivity
+        if one.sensitivity.startswith("Whole year") and one.outcome.name == "attendance_rate"
+    )
+    assert whole.n_visited > year.effects[0].n_visited  # not only those with a match in school
+
+
+def test_later_years_rest_on_the_pairs_of_the_main_question(
+    panel: hv.Panel, study: hv.StudyDesign
+) -> None:
+    main = hv.match_students(hv.select_sample(panel, study))
+    later = answer_question(panel, study, study.question("summer_later_years"))
+    assert later.matched is not None
+    assert later.matched.matches.pairs.equals(main.matches.pairs)
+    names = [one.outcome.name for one in later.effects]
+    assert names == [
+        f"{measure}{after}"
+        for measure in ("attendance_rate", "any_incident")
+        for after in ("", "_after_1", "_after_2")
+    ]
+    notes = " ".join(later.matched.sample.notes)
+    assert "end with 2016-17" in notes
+    assert "followed 3 years after the visit" in notes
+    rows = panel.to_pandas().set_index(["student_id", "school_year"])
+    sample = later.matched.sample
+    keys = list(zip(sample.baseline["unit_id"], sample.baseline["school_year"] + 1, strict=True))
+    expected = rows.reindex(keys)
+    enough = expected["days_enrolled"].to_numpy() >= study.eligibility.min_days_enrolled
+    values = np.where(enough, expected["attendance_rate"].to_numpy(), np.nan)
+    np.testing.assert_array_equal(sample.outcomes["attendance_rate_after_1"].to_numpy(), values)
+
+
+def test_a_year_beyond_the_data_alone_is_a_reason_to_skip(
+    panel: hv.Panel, study: hv.StudyDesign
+) -> None:
+    (outcome,) = (one for one in study.outcomes if one.name == "attendance_rate")
+    beyond = replace(outcome, name="attendance_rate_after_3", label="Attendance, 3 years later")
+    question = replace(
+        study.questions[0], name="beyond", role="exploratory", outcomes=(beyond.name,)
+    )
+    design = replace(
+        study, outcomes=(*study.outcomes, beyond), questions=(*study.questions, question)
+    )
+    answer = answer_question(panel, design, question)
+    assert answer.effects == ()
+    assert "the extracts end with 2016-17" in answer.skipped[0]
+    assert "Deliver later years" in answer.skipped[0]
+
+
+def test_subgroups_are_matched_within_and_tested_together(
+    panel: hv.Panel, study: hv.StudyDesign
+) -> None:
+    answer = answer_question(panel, study, study.question("summer_by_attendance_rate"))
+    assert answer.matched is not None
+    baseline, pairs = answer.matched.sample.baseline, answer.matched.matches.pairs
+    first, second = (baseline.loc[pairs[side], "subgroup"] for side in ("treated", "comparison"))
+    assert (first.to_numpy() == second.to_numpy()).all()
+    cuts = baseline.groupby("subgroup", observed=True)["attendance_rate_prior"].agg(["min", "max"])
+    assert cuts.loc["attended less than 90 %", "max"] < 0.90
+    assert cuts.loc["attended 90 to 95 %", "min"] >= 0.90
+    assert cuts.loc["attended 95 % or more", "min"] >= 0.95
+    assert [one.outcome.name for one in answer.subgroups] == ["attendance_rate", "any_incident"]
+    assert all(one.test is not None for one in answer.subgroups)
+
+
+def test_small_subgroups_are_refused_with_a_reason(panel: hv.Panel, study: hv.StudyDesign) -> None:
+    answer = answer_question(panel, study, study.question("summer_by_race_ethnicity"))
+    refused = [one for one in answer.subgroups[0].subgroups if one.refused]
+    assert refused
+    for one in refused:
+        assert "fewer than 10" in one.refused
+        assert np.isnan(one.estimate)
+
+
+def test_a_timing_contrast_is_measured_over_the_same_days(
+    panel: hv.Panel, study: hv.StudyDesign
+) -> None:
+    found, skipped = answer_timing(panel, study)
+    assert skipped == ()
+    assert [one.outcome.name for one in found] == ["attendance_rate", "any_incident"]
+    for one in found:
+        difference = one.difference
+        assert difference.estimate == pytest.approx(
+            one.earlier.estimate - one.later.estimate, abs=1e-9
+        )
+        assert "against no visit" in str(one.earlier.estimand)
+        assert any("02-01" in note for note in one.notes)
+
+
+def test_a_contrast_that_nobody_reaches_says_so(panel: hv.Panel, study: hv.StudyDesign) -> None:
+    early = replace(study.timing_contrasts[0], landmark="08-01")
+    found, skipped = answer_timing(panel, replace(study, timing_contrasts=(early,)))
+    assert found == ()
+    assert "Choose a later landmark" in skipped[0]
+
+
+def test_a_question_beside_the_design_is_exploratory(
+    panel: hv.Panel, study: hv.StudyDesign
+) -> None:
+    other = replace(study.questions[0], name="other", role="primary")
+    sample = hv.select_sample(panel, study, other)
+    assert sample.question.role == "exploratory"
+    assert "not among those of the design" in sample.notes[0]
+    assert hv.design_checksum(study)[:12] in sample.notes[0]
+    assert hv.select_sample(panel, study).question.role == "primary"
+
+
+def test_without_surveys_and_staff_the_report_says_what_is_missing(
+    study: hv.StudyDesign, tmp_path: Path
+) -> None:
+    folder = tmp_path / "district"
+    shutil.copytree(DATA, folder)
+    for table in ("surveys", "staff", "rosters"):
+        (folder / f"{table}.csv").unlink()
+    asked = ("summer_behavior", "summer_engagement", "teacher_retention")
+    design = replace(
+        study,
+        questions=tuple(one for one in study.questions if one.name in asked),
+        sensitivity=(),
+        timing_contrasts=(),
+    )
+    visits = (folder / "visits.csv").read_text(encoding="utf-8").splitlines()
+    place = visits[0].split(",").index("staff_id_1")
+    bare = [",".join(line.split(",")[:place]) for line in visits]
+    (folder / "visits.csv").write_text("\n".join(bare) + "\n", encoding="utf-8")
+    with hv.read_sources(folder) as sources:
+        panel = hv.build_panel(sources, design.measurement)
+        evaluation = collect_answers(panel, design, answer_questions(panel, design))
+        page = hv.build_report(evaluation, panel).html
+    for name in ("summer_engagement", "teacher_retention"):
+        answer = evaluation.answer(name)
+        assert answer.effects == ()
+        assert len(answer.skipped) == 1
+    assert "surveys was not delivered" in page
+    assert "staff was not delivered" in page
