@@ -303,8 +303,12 @@ def _visits_at_school(run: _Run) -> Floats:
 
 
 def _outcome(run: _Run, days: _Days, S: Floats, name: str) -> Floats:
-    """Return one outcome of the used rows, shape (r,), see `follow_without_visits`."""
+    """Return one outcome of the used rows, shape (r,), see `follow_without_visits`.
+
+    It is missing where a student is enrolled on none of the days that count.
+    """
     row, n = days.row, len(run.code)
+    enrolled = run.records.days_enrolled(run.code, run.start, np.full(n, BEYOND - 1))
     counts = (days.day >= run.start[row]) & (days.day <= run.censored[row])
     at = np.flatnonzero(counts)
     since = np.maximum(days.since[at], run.start[row[at]])
@@ -315,13 +319,11 @@ def _outcome(run: _Run, days: _Days, S: Floats, name: str) -> Floats:
         first = happened[np.unique(row[at[happened]], return_index=True)[1]]
         made = np.zeros(n)
         made[row[at[first]]] = 1 / S[at[first]]
-        return made
-    summed = np.asarray(np.bincount(row[at], amount / S[at], n), dtype=np.float64)
-    if name not in DAYS_MISSED:
-        return summed
-    last = np.full(n, BEYOND - 1)
-    enrolled = run.records.days_enrolled(run.code, run.start, last)
-    return np.where(enrolled > 0, 1 - summed / np.maximum(enrolled, 1), math.nan)
+    else:
+        made = np.asarray(np.bincount(row[at], amount / S[at], n), dtype=np.float64)
+    if name in DAYS_MISSED:
+        made = 1 - made / np.maximum(enrolled, 1)
+    return np.where(enrolled > 0, made, math.nan)
 
 
 def _notes(run: _Run, landmark: str) -> Sequence[str]:
