@@ -339,6 +339,37 @@ def test_teachers_surveys_and_later_years_are_answered_as_by_hand(
     assert outcomes == {f"{name}{k}" for name in OUTCOMES for k in ("", "_after_1", "_after_2")}
 
 
+def test_each_subgroup_has_an_effect_and_a_truth_of_its_own(
+    simulation: Simulation, panel: hv.Panel
+) -> None:
+    question = DESIGN.question("summer_by_at_risk")
+    trials = run_designs(
+        simulation, DESIGN, mode="redrawn", drawing=0, variations=False, spent={},
+        questions=(question.name,),
+    )  # fmt: skip
+    matched = hv.match_students(hv.select_sample(panel, DESIGN, question))
+    baseline = matched.sample.baseline
+    used = (matched.matches.weights > 0) & (baseline["visited"] == 1)
+    found = hv.estimate_subgroups(matched, "any_incident", "subgroup")
+    assert len(found.subgroups) == 2
+    effects = simulation.truth.set_index(KEY)
+    effect = effects["any_incident_m1"] - effects["any_incident_m0"]
+    truths = []
+    for one in found.subgroups:
+        known = trial(trials, question.name, "any_incident", f"subgroup: {one.subgroup}")
+        assert (known.estimate, known.ci_low) == (one.estimate, one.ci_low)
+        here = baseline["subgroup"] == one.subgroup
+        rows = pd.MultiIndex.from_frame(baseline.loc[used & here, ["unit_id", "school_year"]])
+        truths.append(float(effect.loc[rows].mean()))
+        assert known.truth_kept == pytest.approx(truths[-1], abs=1e-12)
+        assert known.kept == len(rows) <= known.visited
+        values = matched.sample.outcomes.loc[here, "any_incident"]
+        raw = values.groupby(baseline.loc[here, "visited"]).mean()
+        assert known.naive == pytest.approx(raw[1] - raw[0], abs=1e-12)
+    assert truths[0] != pytest.approx(truths[1], abs=1e-3)
+    assert len(trials) == 2 * (1 + 2)
+
+
 def test_a_contrast_is_held_against_the_weighted_truth_from_its_landmark_on(
     simulation: Simulation, panel: hv.Panel, trials: tuple[Trial, ...]
 ) -> None:

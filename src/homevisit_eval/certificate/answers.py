@@ -13,6 +13,7 @@ from homevisit_eval.certificate.known import (
     NONE,
     Known,
     known_of_matched,
+    known_of_part,
     known_of_sample,
     largest_differences,
     mean_of_known,
@@ -29,7 +30,7 @@ from homevisit_eval.design import (
     TimingContrast,
     Variation,
 )
-from homevisit_eval.effects import Effect, EffectDifference
+from homevisit_eval.effects import Effect, EffectDifference, SubgroupEffect, estimate_subgroups
 from homevisit_eval.errors import EstimationError, MatchingError, SourceError
 from homevisit_eval.evaluation import estimate_pooled, match_as_asked, vary_sample
 from homevisit_eval.matching import MatchedSample
@@ -111,6 +112,9 @@ class _Matched:
 def answers_to_question(run: Run, question: Question, *, variations: bool) -> Iterator[Answer]:
     """Yield what the study's design, and if asked its variations, say of each outcome.
 
+    Where a question asks for subgroups, the effect in each is an answer of its own, beside the
+    true effect there.
+
     Raises
     ------
     DesignError
@@ -128,6 +132,7 @@ def answers_to_question(run: Run, question: Question, *, variations: bool) -> It
     except SourceError as error:
         main = _Matched((), {}, _sentence(error))
     yield from _estimates(asked, MAIN, main, None, "estimate")
+    yield from _of_subgroups(asked, main)
     if not variations:
         return
     found = {_choice(asked, None): main}
@@ -247,6 +252,30 @@ def _estimates(
         yield name, outcome, chosen.known.get(outcome, Known()), estimate
 
 
+def _of_subgroups(asked: _Asked, chosen: _Matched) -> Iterator[Answer]:
+    """Yield the effects in the subgroups of a question; none of a sample that is imputed."""
+    if not asked.question.subgroup or len(chosen.matched) != 1:
+        return
+    (matched,) = chosen.matched
+    belongs = matched.sample.baseline["subgroup"].astype(str).to_numpy()
+    for outcome in asked.question.outcomes:
+        try:
+            with stage(asked.run.spent, "estimate"):
+                found = estimate_subgroups(matched, outcome, "subgroup").subgroups
+        except EstimationError:
+            continue  # no subgroup has an effect: the answer for all of them says why
+        for one in found:
+            with stage(asked.run.spent, "truth"):
+                known = known_of_part(asked.truth, matched, outcome, belongs == one.subgroup)
+            problem = Estimate(problem=f"EstimationError: {one.refused}")
+            yield (
+                f"subgroup: {one.subgroup}",
+                outcome,
+                known,
+                (problem if one.refused else _estimate_of(one)),
+            )
+
+
 def _estimate(chosen: _Matched, outcome: str, model: OutcomeModel | None) -> Estimate:
     if not chosen.matched:
         return Estimate(problem=chosen.problem)
@@ -256,7 +285,7 @@ def _estimate(chosen: _Matched, outcome: str, model: OutcomeModel | None) -> Est
         return Estimate(problem=_sentence(error))
 
 
-def _estimate_of(found: Effect | EffectDifference) -> Estimate:
+def _estimate_of(found: Effect | EffectDifference | SubgroupEffect) -> Estimate:
     return Estimate(
         found.estimate, found.std_error, found.df, found.ci_low, found.ci_high, found.p_value
     )

@@ -23,6 +23,7 @@ __all__ = [
     "NONE",
     "Known",
     "known_of_matched",
+    "known_of_part",
     "known_of_sample",
     "largest_differences",
     "mean_of_known",
@@ -131,6 +132,30 @@ def known_of_matched(
         largest_smd_before=before,
         largest_smd=after,
     )
+
+
+def known_of_part(
+    truth: pd.DataFrame, matched: MatchedSample, outcome: str, part: NDArray[np.bool_]
+) -> Known:
+    """Return what is known of an outcome in a part of a matched sample; no balance is known.
+
+    Parameters
+    ----------
+    truth, matched, outcome
+        As for `true_effect`.
+    part
+        Shape (n,), which of the sample's rows, for example one subgroup.
+
+    Raises
+    ------
+    DesignError
+        As `known_of_sample`.
+    """
+    sample, weights = matched.sample, matched.matches.weights
+    rows = replace(sample, baseline=sample.baseline[part], outcomes=sample.outcomes[part])
+    known = known_of_sample(truth, rows, outcome)
+    kept = MatchedSample(rows, replace(matched.matches, weights=weights[part]))
+    return known_of_matched(truth, kept, outcome, known, (NONE, NONE))
 
 
 def mean_of_known(over: Sequence[Known]) -> Known:
