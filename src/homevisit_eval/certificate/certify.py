@@ -11,6 +11,7 @@ from functools import partial
 from homevisit_eval.certificate.certificate import Certificate
 from homevisit_eval.certificate.designs import Asked, as_answered, asked_of, design_labels
 from homevisit_eval.certificate.expected import expectation_of, expected_verdicts
+from homevisit_eval.certificate.performance import Verdict
 from homevisit_eval.certificate.plan import Plan
 from homevisit_eval.certificate.question_truth import require_known
 from homevisit_eval.certificate.replicate import replicate
@@ -206,6 +207,7 @@ def collect_certificate(
     performance = summarize(
         trials, labels=design_labels(design, names), confidence_level=design.confidence_level
     )
+    contrasts = {one.name for one in asked_of(design, names).contrasts}
     # what a preset was stated to show is about the primary question of the default design
     stated = expectation_of(parameters) if _only_primary(design, names) else None
     costs = zip(*(astuple(one.seconds) for one in ordered), strict=True)
@@ -215,11 +217,16 @@ def collect_certificate(
         seed=seed,
         trials=trials,
         performance=performance,
-        verdicts=judge(performance),
+        verdicts=tuple(one for one in judge(performance) if not _drifts_nowhere(one, contrasts)),
         expected=expected_verdicts(parameters) if stated else {},
         because=stated.because if stated else "",
         seconds=Seconds(*(sum(cost) / len(ordered) for cost in costs)),
     )
+
+
+def _drifts_nowhere(verdict: Verdict, contrasts: Collection[str]) -> bool:
+    """Return whether a verdict is on the drift of a contrast, of which one truth is known."""
+    return verdict.question == "estimand drift" and verdict.study_question in contrasts
 
 
 def _only_primary(design: StudyDesign, names: Sequence[str]) -> bool:
