@@ -303,6 +303,8 @@ def evaluation(**changes: Any) -> Any:
         sensitivity=tuple(varied),
         standard_errors=(),
         skipped=("No other district was delivered.",),
+        subgroups=(),
+        distribution=None,
     )
     values = {
         "design": DESIGN,
@@ -323,5 +325,7 @@ def evaluation(**changes: Any) -> Any:
         "district": "Fabricated district",
         "synthetic": True,
         "effects": tuple(found),
+        "timing": (),
+        "timing_skipped": (),
     }  # fmt: skip
     return SimpleNamespace(**{**values, **changes})

@@ -175,8 +175,15 @@ def _achievement(evaluation: Evaluation) -> Iterator[FurtherPart]:
     asked = [one for one in evaluation.answers if is_headline(one.question) and one.matched]
     number = 0
     for answer in asked:
-        scores = [one for one in answer.effects if subject_of(one.outcome)]
-        if not scores or answer.matched is None:
+        if answer.matched is None:
+            continue
+        measured = answer.matched.sample.outcomes.columns
+        scores = [
+            one
+            for one in answer.effects
+            if subject_of(one.outcome) and one.outcome.name in measured
+        ]
+        if not scores:
             continue
         number += 1
         suffix = f"_{answer.question.name}" if number > 1 else ""
