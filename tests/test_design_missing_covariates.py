@@ -100,7 +100,7 @@ def test_a_variation_may_change_the_rule() -> None:
     with pytest.raises(DesignError) as caught:
         parse_design(wrong)
     line = wrong[: wrong.index("imputations = 0")].count("\n") + 1
-    assert f"line {line}: sensitivity[11].missing_covariates.imputations must" in str(caught.value)
+    assert f"line {line}: sensitivity[15].missing_covariates.imputations must" in str(caught.value)
 
 
 def test_values_made_in_python_are_checked() -> None:
@@ -108,5 +108,7 @@ def test_values_made_in_python_are_checked() -> None:
         MultipleImputation(imputations=1)
     with pytest.raises(DesignError, match="with rule = one of 'complete_cases'"):
         Variation("x", "X", missing_covariates="indicator")  # type: ignore[arg-type]
-    with pytest.raises(DesignError, match="min_days_enrolled, missing_covariates, matching"):
+    with pytest.raises(
+        DesignError, match="min_days_enrolled, lag_days, later_visits, missing_covariates"
+    ):
         Variation("x", "X")

@@ -21,8 +21,8 @@ from homevisit_eval.errors import EstimationError, MatchingError
 from homevisit_eval.matching.matched_sample import MatchedSample
 from homevisit_eval.propensity import fit_propensity
 from homevisit_eval.sample.day_outcomes import ANY, DAYS_MISSED
-from homevisit_eval.sample.day_records import BEYOND, DayRecords, day_records, ordinals
-from homevisit_eval.sample.first_visits import next_visits
+from homevisit_eval.sample.day_records import BEYOND, LAST_DAY, DayRecords, day_records, ordinals
+from homevisit_eval.sample.first_visits import next_visits, pace_of_visits
 
 if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
@@ -71,9 +71,10 @@ def follow_without_visits(
 
     Notes
     -----
-    The hazard of a visit on day d is a logit of the comparison students' days, on the covariates of
-    the design, the school's visits that year, time, and absences and incidents of the year through
-    the day before. With it, S(d) is the product of (1 - hazard) over the days from time zero to
+    The hazard of a visit on day d, or between it and the next day of instruction, is a logit of the
+    comparison students' enrolled days, on the covariates of the design, the pace of the
+    school's visits that year, time, and absences and incidents of the year through the day
+    before d. With it, S(d) is the product of (1 - hazard) over the days from time zero to
     d - 1, and with D enrolled days from the first that counts
 
     .. math:: \\text{rate} = 1 - \\frac1D \\sum_{d \\le C} \\frac{\\text{absent}_d}{S(d)}, \\quad
@@ -121,7 +122,9 @@ class _Run:
     """The used rows of a matched sample: r rows, in pairs.
 
     code, school, index_day, start, censored: shape (r,); `censored` is the day of the next visit to
-    the comparison student of the pair. `row_of_pair`: the comparison row whose days each row has.
+    the comparison student of the pair, but not before the first day of instruction after time
+    zero. `row_of_pair`: the comparison row whose days each row has. `pace`: of the school's visits
+    that year, see `pace_of_visits`.
     """
 
     matched: MatchedSample
@@ -134,6 +137,7 @@ class _Run:
     start: Integers
     censored: Integers
     row_of_pair: Integers
+    pace: Floats
 
 
 def _run(matched: MatchedSample, panel: Panel, landmark: str) -> _Run:
@@ -163,10 +167,12 @@ def _run(matched: MatchedSample, panel: Panel, landmark: str) -> _Run:
         start = np.where(index_day < day, np.maximum(start, day), BEYOND)
     visited = rows["visited"].to_numpy() == 1
     partner = _partners(matched, used, visited)
-    visit = next_visits(panel, rows, index_day)
+    first_day = records.next_school_day(school, index_day, 0)
+    visit = np.maximum(next_visits(panel, rows, index_day), first_day)
+    pace = pace_of_visits(panel, records.schools)[school]
     return _Run(
         matched, records, used, visited, code, school, index_day, start,
-        np.where(visited, visit[partner], visit), partner,
+        np.where(visited, visit[partner], visit), partner, pace,
     )  # fmt: skip
 
 
@@ -192,13 +198,17 @@ def _partners(matched: MatchedSample, used: Booleans, visited: Booleans) -> Inte
 class _Days:
     """Days of instruction after time zero, one row a day of a used row: shapes (d,).
 
-    `row` is sorted, `first` (r + 1,) where each row's days begin; `day` ascends in a row; facts
-    dated from `since` through `day` count on `day`: what happens on a weekend, on Monday.
+    `row` is sorted, `first` (r + 1,) where each row's days begin; `day` ascends in a row. Facts
+    dated from `since` through `through` count on `day`: what happens on a weekend, on Monday; what
+    happens after the last day, on that. A visit dated before `following`, the next such day, but
+    not before `day` is one after which the pair is no longer followed.
     """
 
     row: Integers
     day: Integers
     since: Integers
+    through: Integers
+    following: Integers
     first: Integers
 
 
@@ -214,16 +224,21 @@ def _days(run: _Run) -> _Days:
     begins = np.zeros(len(row), dtype=bool)
     begins[first[:-1][many > 0]] = True
     since = np.where(begins, run.index_day[row] + 1, np.r_[0, day[:-1]] + 1)
-    return _Days(row, day, since, first)
+    ends = np.r_[begins[1:], True][: len(row)]
+    following = np.where(ends, BEYOND, np.r_[day[1:], BEYOND][: len(row)])
+    return _Days(row, day, since, np.where(ends, LAST_DAY, day), following, first)
 
 
 def _survival(run: _Run, days: _Days) -> tuple[Floats, str]:
     """Return the probability, for each row and day, that its pair is still followed on that day."""
     of_comparison = ~run.visited[days.row]
-    open_day = of_comparison & (days.day <= run.censored[days.row])
-    at = np.flatnonzero(open_day)
-    row, day = days.row[at], days.day[at]
-    event = (run.censored[row] <= day) & (run.censored[row] >= days.since[at])
+    followed = days.day <= run.censored[days.row]
+    leaves = of_comparison & followed & (run.censored[days.row] < days.following)
+    enrolled = of_comparison & (
+        leaves | (run.records.days_enrolled(run.code[days.row], days.day, days.day) > 0)
+    )
+    at = np.flatnonzero(enrolled & followed)
+    event = leaves[at]
     S = np.ones(len(days.row))
     if not event.any():
         return S, "No comparison student was visited later in the year."
@@ -235,7 +250,7 @@ def _survival(run: _Run, days: _Days) -> tuple[Floats, str]:
             f"the probability that a comparison student is visited later cannot be fitted: {error}"
         ) from None
     kept = np.isfinite(fit.coefficients)
-    comparison = np.flatnonzero(of_comparison)
+    comparison = np.flatnonzero(enrolled)
     eta = X[comparison][:, kept] @ fit.coefficients[kept]
     log_stay = np.zeros(len(days.row))
     log_stay[comparison] = -np.logaddexp(0.0, eta)  # log(1 - hazard)
@@ -243,7 +258,6 @@ def _survival(run: _Run, days: _Days) -> tuple[Floats, str]:
     S = np.exp(total[:-1] - total[days.first[days.row]])
     visited_days = np.flatnonzero(~of_comparison)
     S[visited_days] = _of_partner(run, days, S, visited_days)
-    followed = days.day <= run.censored[days.row]
     cut = int((followed & (S < 1 / LARGEST_WEIGHT)).sum())
     largest = float(1 / np.maximum(S[followed], 1 / LARGEST_WEIGHT).min())
     pairs = len(np.unique(days.row[at][event]))
@@ -280,7 +294,7 @@ def _hazard_columns(run: _Run, days: _Days) -> Floats:
         else:
             fixed.append(column.to_numpy(dtype=np.float64))
     fixed.append(np.asarray(baseline["visited_prior"] == "yes", dtype=np.float64))
-    fixed.append(np.log1p(_visits_at_school(run)))
+    fixed.append(run.pace)
     columns = [np.ones(len(days.row)), *(one[days.row] for one in fixed)]
     length = np.maximum(days.first[1:] - days.first[:-1], 1)[days.row]
     elapsed = (np.arange(len(days.row)) - days.first[days.row]) / length
@@ -296,12 +310,6 @@ def _hazard_columns(run: _Run, days: _Days) -> Floats:
     return X[:, varies]
 
 
-def _visits_at_school(run: _Run) -> Floats:
-    """Return how many comparison students of each row's school-year were visited later."""
-    later = (~run.visited & (run.censored < BEYOND)).astype(np.float64)
-    return np.asarray(np.bincount(run.school, later)[run.school], dtype=np.float64)
-
-
 def _outcome(run: _Run, days: _Days, S: Floats, name: str) -> Floats:
     """Return one outcome of the used rows, shape (r,), see `follow_without_visits`.
 
@@ -313,7 +321,7 @@ def _outcome(run: _Run, days: _Days, S: Floats, name: str) -> Floats:
     at = np.flatnonzero(counts)
     since = np.maximum(days.since[at], run.start[row[at]])
     fact = ANY.get(name) or DAYS_MISSED.get(name) or name
-    amount = run.records.total(fact, run.code[row[at]], since, days.day[at])
+    amount = run.records.total(fact, run.code[row[at]], since, days.through[at])
     if name in ANY:
         happened = np.flatnonzero(amount > 0)
         first = happened[np.unique(row[at[happened]], return_index=True)[1]]

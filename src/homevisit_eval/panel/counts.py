@@ -186,7 +186,9 @@ def count_surveys(
             named,
             "scores that name one student; the others count for the mean and the SD only",
         ),
-        PanelCount("surveys", named, one, "scores of a student, scale and year: the mean of its respondents"),
+        PanelCount(
+            "surveys", named, one, "scores of a student, scale and year: means of respondents"
+        ),
         PanelCount("surveys", one, used, "scores of a student enrolled in that year"),
     )
 

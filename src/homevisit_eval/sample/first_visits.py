@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from homevisit_eval.panel import Panel
 
-__all__ = ["next_visits", "with_first_visits"]
+__all__ = ["next_visits", "pace_of_visits", "with_first_visits"]
 
 KEY = ["student_id", "school_year"]
 
@@ -122,3 +122,37 @@ def next_visits(
     found = np.full(len(rows), BEYOND, dtype=np.int64)
     np.minimum.at(found, joined["row"].to_numpy(dtype=np.int64)[later], day[later])
     return found
+
+
+def pace_of_visits(panel: Panel, schools: pd.MultiIndex) -> NDArray[np.float64]:
+    """Return how fast each school visits in a year: the log of its cumulative hazard of a visit.
+
+    Parameters
+    ----------
+    schools : MultiIndex of (school_id, school_year)
+        Students count at their school of the first day of instruction, visits of any program and
+        mode from that day on.
+
+    Returns
+    -------
+    array of shape (school-years,)
+
+    Notes
+    -----
+    The complementary log-log of the share of students visited, to which half a visit and half a
+    student without one are added, so that no share is 0 or 1.
+    """
+    students = fetch_frame(
+        panel.students.select(*KEY, "school_id", "first_instructional_day"), tuple(KEY)
+    )
+    visits = fetch_frame(panel.visits, ("student_id", "date", "visit_id"))
+    done = visits[visits["completed"] == 1]
+    last = done.groupby(KEY)["date"].max().rename("last_visit")
+    rows = students.join(last, on=KEY)
+    day = ordinals(rows["last_visit"])
+    visited = (day < BEYOND) & (day >= ordinals(rows["first_instructional_day"]))
+    cells = rows.assign(visited=visited).groupby(["school_id", "school_year"])["visited"]
+    counts = pd.DataFrame({"visited": cells.sum(), "students": cells.size()})
+    found = counts.reindex(schools).fillna(0)
+    share = (found["visited"] + 0.5) / (found["students"] + 1.0)
+    return np.asarray(np.log(-np.log1p(-share.to_numpy(dtype=np.float64))))

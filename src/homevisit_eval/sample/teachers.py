@@ -43,7 +43,7 @@ TEACHER_ROLES = ("teacher",)
 """Roles on the staff list of whom a question about teachers asks."""
 
 TEACHER_COVARIATES = (
-    Covariate("experience_years", "Years of experience", squared=True),
+    Covariate("experience_years", "Years of experience"),
     Covariate("school_attendance_prior", "School: mean attendance, year before"),
     Covariate("school_incident_rate_prior", "School: share with an incident, year before"),
     Covariate("school_at_risk_prior", "School: share at risk, year before"),
