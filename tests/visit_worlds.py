@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.panel import Panel
@@ -34,11 +33,6 @@ class VisitWorld:
     incident_m0: Booleans
     absent_m0: Booleans
     visited_on: NDArray[np.int64]
-
-    def rest(self, happened: Booleans, name: str, index_date: pd.Timestamp) -> Floats:
-        """Return the days of one student with a fact after a date."""
-        later = np.array([day > index_date.date() for day in DAYS])
-        return happened[int(name[1:]), later].astype(np.float64)
 
 
 def simulate_visits(
