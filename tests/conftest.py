@@ -14,6 +14,8 @@ from commands import COMMAND, WholeStudy
 
 LONG_FIRST = (
     "test_cli", "test_synthetic_defects", "test_notebooks", "test_certificate", "test_recovery",
+    "test_certificate_questions", "test_recovery_during", "test_recovery_censoring",
+    "test_evaluation_questions", "test_censoring", "test_sample_during_year",
     "test_cli_certify", "test_report_certificate", "test_calibration", "test_balance", "test_wheel",
     "test_privacy", "test_docs", "test_sample_imputation", "test_evaluation", "test_panel_recount",
     "test_sample_select", "test_synthetic_truth", "test_synthetic_expected",
