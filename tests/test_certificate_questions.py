@@ -169,7 +169,6 @@ def test_the_panel_comes_from_files_only_where_a_question_needs_them() -> None:
         ({"window": "fall", "lag_days": 10}, False, "from 10 days after the visit on is not known"),
         ({"window": "fall", "outcomes": ("any_incident_after_1",)}, False, "later years"),
         ({"window": "fall", "outcomes": ("involvement_at_home",)}, False, "the family survey"),
-        ({"later_visits": "none", "follow_up": 1}, False, "later years is not known without"),
         ({"follow_up": 2}, True, "Choose mode redrawn"),
         ({"unit": "teacher", "outcomes": ("retained_in_school",)}, True, "teachers is known with"),
     ],

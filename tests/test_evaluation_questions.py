@@ -8,15 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import homevisit_eval as hv
+from homevisit_eval.design.questions import Window
 from homevisit_eval.evaluation import (
     answer_question,
     answer_questions,
     answer_timing,
     collect_answers,
 )
+from homevisit_eval.sample.whole_year import select_whole_year
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "synthetic"
@@ -57,13 +60,37 @@ def test_pairs_share_the_day_the_grade_and_the_school(year: hv.Answer) -> None:
         assert (first[name].to_numpy() == second[name].to_numpy()).all(), name
 
 
-def test_the_whole_year_row_counts_days_before_the_visit(year: hv.Answer) -> None:
+@pytest.mark.parametrize("window", ["during_year", "any_time"])
+def test_the_whole_year_comparison_is_of_whole_years_and_the_never_visited(
+    panel: hv.Panel, study: hv.StudyDesign, window: Window
+) -> None:
+    question = replace(study.question("year_behavior"), window=window)
+    sample = hv.select_sample(panel, study, question)
+    whole = select_whole_year(sample, panel)
+    keys = pd.MultiIndex.from_frame(whole.baseline[["unit_id", "school_year"]])
+    rows = panel.to_pandas().set_index(["student_id", "school_year"]).loc[keys]
+    seen = whole.outcomes["attendance_rate"].notna().to_numpy()
+    np.testing.assert_array_equal(
+        whole.outcomes["attendance_rate"].to_numpy()[seen], rows["attendance_rate"].to_numpy()[seen]
+    )
+    visits = panel.to_pandas("visits")
+    done = visits[visits["completed"] == 1]
+    ever = keys.isin(pd.MultiIndex.from_frame(done[["student_id", "school_year"]]))
+    assert (ever == (whole.baseline["visited"] == 1).to_numpy()).all()
+    asked = sample.baseline.loc[sample.baseline["visited"] == 1, ["unit_id", "school_year"]]
+    kept = set(keys[whole.baseline["visited"] == 1])
+    there = set(pd.MultiIndex.from_frame(asked))
+    assert kept <= there
+    assert len(kept) > 0.9 * len(there)  # the rest was not enrolled on the first day
+
+
+def test_the_whole_year_row_uses_those_without_a_match_in_their_school(year: hv.Answer) -> None:
     (whole,) = (
         one
         for one in year.sensitivity
         if one.sensitivity.startswith("Whole year") and one.outcome.name == "attendance_rate"
     )
-    assert whole.n_visited > year.effects[0].n_visited  # not only those with a match in school
+    assert whole.n_visited > year.effects[0].n_visited
 
 
 def test_later_years_rest_on_the_pairs_of_the_main_question(
@@ -194,3 +221,17 @@ def test_without_surveys_and_staff_the_report_says_what_is_missing(
         assert len(answer.skipped) == 1
     assert "surveys was not delivered" in page
     assert "staff was not delivered" in page
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"follow_up": 1}, {"outcomes": ("attendance_rate", "chronic_absence")}],
+)
+def test_outcomes_that_no_pair_is_followed_for_are_not_called_without_visits(
+    study: hv.StudyDesign, changes: dict[str, object]
+) -> None:
+    with pytest.raises(hv.DesignError, match="counted by the day"):
+        replace(study.questions[0], later_visits="none", **changes)
+    variation = hv.Variation("none", "None", questions=("summer_achievement",), later_visits="none")
+    with pytest.raises(hv.DesignError, match=r"sensitivity\[15\].later_visits is 'none'"):
+        replace(study, sensitivity=(*study.sensitivity, variation))

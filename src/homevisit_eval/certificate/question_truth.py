@@ -106,11 +106,6 @@ def require_known(question: Question, *, drawn_anew: bool) -> None:
             f"{where} {what} is not known in synthetic districts after visits during the year. "
             "Ask about visits before the year."
         )
-    if later and question.later_visits == "none":
-        raise DesignError(
-            f"{where} later years is not known without later visits. Certify the question with "
-            "later_visits 'natural_course'."
-        )
     if drawn_anew and (later or question.unit == "teacher"):
         what = "later years" if later else "teachers"
         raise DesignError(

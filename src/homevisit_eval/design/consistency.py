@@ -166,6 +166,16 @@ def _unlisted_variations(tables: Tables) -> Iterator[Fault]:
                 "Name them."
             )
             yield Fault(("sensitivity", position, "lag_days"), what)
+        varied = [one for one in questions.values() if one and _varies(variation, one)]
+        names = {name for one in varied for name in one.get("outcomes") or ()}
+        if variation.get("later_visits") == "none" and (
+            not names <= set(COUNTED_BY_DAY) or any(one.get("follow_up") for one in varied)
+        ):
+            what = (
+                "is 'none', which needs questions whose outcomes are all counted by the day "
+                f"({', '.join(COUNTED_BY_DAY)}), with follow_up 0; name such in `questions`."
+            )
+            yield Fault(("sensitivity", position, "later_visits"), what)
 
 
 def _unlisted_contrasts(tables: Tables) -> Iterator[Fault]:

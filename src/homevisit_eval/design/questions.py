@@ -244,14 +244,22 @@ def _contradictions(question: Question) -> Iterator[str]:
         )
     if question.later_visits == "none" and question.pool != "not_visited_before_year":
         yield f"{where} later_visits 'none' needs pool 'not_visited_before_year'."
+    measured = [measured_name(name) for name in question.outcomes]
+    if question.later_visits == "none":
+        others = [name for name, after in measured if after or name not in COUNTED_BY_DAY]
+        if others or question.follow_up:
+            yield (
+                f"{where} later_visits 'none' follows pairs day by day, so it needs outcomes that "
+                f"are counted by the day ({', '.join(COUNTED_BY_DAY)}) and follow_up 0; ask about "
+                "others in a question of their own."
+            )
     if question.unit == "teacher":
         usual = {field.name: field.default for field in fields(Question)}
         student_only = ("window", "dose", "pool", "comparison_schools", "later_visits")
         for name in (*student_only, "lag_days", "follow_up", "subgroup"):
             if getattr(question, name) != usual[name]:
                 yield f"{where} {name} is for questions about students; leave it out."
-    measures = [measured_name(name) for name in question.outcomes]
-    whole = [name for name, after in measures if not after and name not in COUNTED_BY_DAY]
+    whole = [name for name, after in measured if not after and name not in COUNTED_BY_DAY]
     tests = [name for name in whole if question.window == "fall" and name in YEAR_END]
     if question.during and len(whole) > len(tests):
         yield (

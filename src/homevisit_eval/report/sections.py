@@ -22,13 +22,12 @@ from homevisit_eval.report.page import (
 )
 from homevisit_eval.report.wording import GLOSSARY, limitations, of_sample
 from homevisit_eval.report.words import in_sentence
-from homevisit_eval.sample.labels import listed
+from homevisit_eval.sample.labels import WINDOW_WORDS, listed
 from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
     from homevisit_eval.design import StudyDesign
     from homevisit_eval.design.method_facts import Comparison
-    from homevisit_eval.design.questions import Window
     from homevisit_eval.effects import Effect
     from homevisit_eval.evaluation import Answer
 
@@ -44,16 +43,6 @@ __all__ = [
     "provenance_section",
     "students_section",
 ]
-
-
-WHEN: Mapping[Window, str] = {
-    "before_year": "before the school year",
-    "fall": "in the fall",
-    "spring": "in the spring",
-    "during_year": "during the school year",
-    "any_time": "before or during the school year",
-    "first_ever": "for the first time",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -301,7 +290,7 @@ def _flow_sentence(parts: AnswerParts) -> str:
         for row in range(len(flow.frame))
     }
     enrolled, candidates = lines["enrolled"], lines["candidates"]
-    when = WHEN[parts.answer.question.window]
+    when = WINDOW_WORDS[parts.answer.question.window]
     text = (
         f"Of {enrolled[0]} student-years with a home visit {when} and {enrolled[1]} without one, "
         f"{candidates[0]} and {candidates[1]} could be compared."

@@ -39,7 +39,7 @@ from homevisit_eval.sample.day_records import BEYOND, DayRecords, day_records, o
 from homevisit_eval.sample.exclusions import program_schools, with_followed
 from homevisit_eval.sample.first_visits import with_first_visits
 from homevisit_eval.sample.flow import FlowStep, excluded, flow_adds_up, recounted, remaining
-from homevisit_eval.sample.labels import grades_text, school_years_text
+from homevisit_eval.sample.labels import WINDOW_WORDS, grades_text, school_years_text
 from homevisit_eval.sample.measurable import require_covariates, require_groups, require_outcomes
 from homevisit_eval.sample.missing import fill_with_indicators, missing_notes
 from homevisit_eval.sample.notes import during_notes
@@ -56,13 +56,6 @@ _log = logging.getLogger(__name__)
 Integers = NDArray[np.int64]
 
 ORDER = ["school_year", "index_date", "grade", "school_id", "unit_id"]
-WORDS = {
-    "fall": "in the fall",
-    "spring": "in the spring",
-    "during_year": "during the year",
-    "any_time": "before or during the year",
-    "first_ever": "for the first time",
-}
 
 
 def select_during_year(panel: Panel, design: StudyDesign, asked: Question) -> AnalyticSample:
@@ -310,7 +303,7 @@ def _flow(
 ) -> tuple[FlowStep, ...]:
     """Return the flow of student-years: one that is a candidate on some day is a candidate."""
     days = design.eligibility.min_days_enrolled_prior
-    when = WORDS[question.window]
+    when = WINDOW_WORDS[question.window]
     place = f"{grades_text(design.grades)}, {school_years_text(design.school_years)}"
     reason = students["exclusion"]
     eligibility = {

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from homevisit_eval.design.questions import Window
 from homevisit_eval.design.school_years import school_year_text
 
-__all__ = ["grade_years_text", "grades_text", "listed", "school_year_text", "school_years_text"]
+__all__ = [
+    "WINDOW_WORDS",
+    "grade_years_text",
+    "grades_text",
+    "listed",
+    "school_year_text",
+    "school_years_text",
+]
+
+WINDOW_WORDS: Mapping[Window, str] = {
+    "before_year": "before the school year",
+    "fall": "in the fall",
+    "spring": "in the spring",
+    "during_year": "during the school year",
+    "any_time": "before or during the school year",
+    "first_ever": "for the first time",
+}
+"""When the visits of a window are made, as it stands after "visited"."""
 
 GRADE_NAMES = {-2: "preschool", -1: "pre-kindergarten", 0: "kindergarten"}
 

@@ -14,22 +14,12 @@ from homevisit_eval.errors import DesignError, SourceError
 from homevisit_eval.sample.bands import GradeYear
 from homevisit_eval.sample.baseline import BASELINE_SOURCES, extract_of
 from homevisit_eval.sample.flow import FlowStep
-from homevisit_eval.sample.labels import grades_text, listed, school_years_text
+from homevisit_eval.sample.labels import WINDOW_WORDS, grades_text, listed, school_years_text
 
 if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
 
 __all__ = ["require_covariates", "require_groups", "require_outcomes", "require_years"]
-
-
-WINDOW_WORDS = {
-    "before_year": "before the school year",
-    "fall": "in the fall of a school year",
-    "spring": "in the spring of a school year",
-    "during_year": "during a school year",
-    "any_time": "before or during a school year",
-    "first_ever": "for the first time",
-}
 
 
 def require_years(panel: Panel, design: StudyDesign) -> None:

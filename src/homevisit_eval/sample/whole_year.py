@@ -41,9 +41,8 @@ def select_whole_year(sample: AnalyticSample, panel: Panel) -> AnalyticSample:
     key = ["unit_id", "school_year"]
     visited = sample.baseline.loc[sample.baseline["visited"] == 1, key]
     is_visited = pd.MultiIndex.from_frame(rows[key]).isin(pd.MultiIndex.from_frame(visited))
-    before = (rows["visited"] == 1).to_numpy()
     ever = next_visits(panel, rows, np.zeros(len(rows), dtype=np.int64)) < BEYOND
-    kept = ~before & (is_visited | ~ever)
+    kept = is_visited | ~ever
     baseline = rows.assign(visited=is_visited.astype("int8"))[kept].reset_index(drop=True)
     return replace(
         whole,
