@@ -19,8 +19,7 @@ from effect_examples import (
     with_weights,
 )
 from fabricated import ATTENDANCE, MATH, effect
-from homevisit_eval.design import Question
-from homevisit_eval.effects import Effect, SubgroupEffects, estimate_effect, estimate_subgroups
+from homevisit_eval.effects import Effect, estimate_effect, estimate_subgroups
 from homevisit_eval.effects.learning import (
     HILL_ET_AL_2008,
     LearningGains,
@@ -32,7 +31,6 @@ from homevisit_eval.effects.missing_scores import compare_missing
 from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.matching import MatchedSample
 from homevisit_eval.report.achievement_tables import achievement_by_grade
-from homevisit_eval.report.subgroup_tables import subgroup_effects
 from homevisit_eval.table import Table
 
 SCORE = "math_score_std"
@@ -314,77 +312,3 @@ def test_a_sample_of_one_grade_has_no_rows_of_grades():
     assert "No effects by grade" in " ".join(shown.notes)
     with pytest.raises(EstimationError, match="no effect on a test score"):
         achievement_by_grade(one, [effect(ATTENDANCE)])
-
-
-# B4 ---------------------------------------------------------------------------------------------
-
-
-@cache
-def by(column: str, few: int = 0) -> SubgroupEffects:
-    matched = matched_example()
-    words = np.where(matched.sample.baseline["female"] == 1, "female", "not female").astype(object)
-    if few:
-        used = (matched.matches.weights > 0).to_numpy()
-        own = used & (matched.sample.baseline["visited"] == 1).to_numpy()
-        words[np.flatnonzero(own)[:few]] = "other"
-    return estimate_subgroups(with_baseline(matched, subgroup=words), "attendance_rate", column)
-
-
-SEX = Question("summer", "By sex", "exploratory", ("attendance_rate",), subgroup="female")
-
-
-def test_each_column_has_its_rows_and_its_joint_test():
-    results = [by("subgroup"), by("grade")]
-    shown = subgroup_effects(results, [SEX])
-    assert shown.name == "B4"
-    headings = [heading for heading, _ in shown.sections()]
-    assert headings == [
-        "Attendance rate, by sex (primary question)",
-        "Attendance rate, by grade band (primary question)",
-    ]
-    assert shown.frame["subgroup"].tolist() == [
-        "female", "not female", "All the same? (joint test)",
-        "2", "3", "4", "All the same? (joint test)",
-    ]  # fmt: skip
-    for row, one in ((2, results[0]), (6, results[1])):
-        assert shown.frame["p_value"].iloc[row] == pytest.approx(one.test.p_value)
-        assert shown.frame["test"].iloc[row].startswith(f"F = {one.test.statistic:.2f} on ")
-        assert shown.cell(row, "estimate") == shown.cell(row, "n_visited") == "–"
-    assert shown.frame["estimate"].iloc[1] == pytest.approx(results[0].subgroups[1].estimate)
-    assert "Of 2 joint tests about 0.1 would have p below .05" in " ".join(shown.notes)
-    assert {row["data"] for row in rows_of(shown)} == {"Synthetic data"}
-
-
-def test_exploratory_results_are_labeled():
-    shown = subgroup_effects([replace(by("subgroup"), role="exploratory")])
-    assert shown.title == "Effects in subgroups (exploratory)"
-    assert shown.frame["block"].iloc[0] == "Attendance rate, by summer (exploratory question)"
-
-
-def test_a_small_subgroup_is_hidden_and_does_not_follow():
-    shown = subgroup_effects([by("subgroup", few=6)], [SEX])
-    cells = {row["subgroup"]: row for row in rows_of(shown)}
-    assert cells["other"]["n_visited"] == "<10"
-    assert cells["other"]["estimate"] in ("*", "")
-    assert [cells[name]["n_visited"] for name in ("female", "not female")].count("*") == 1
-    assert "other: refused: fewer than 10" in " ".join(shown.notes)
-
-
-def test_few_without_the_outcome_do_not_follow_from_other_subgroups():
-    matched = matched_example()
-    y = matched.sample.outcomes["attendance_rate"].to_numpy(copy=True)
-    used = (matched.matches.weights > 0).to_numpy()
-    female = (matched.sample.baseline["female"] == 1).to_numpy()
-    visited = (matched.sample.baseline["visited"] == 1).to_numpy()
-    y[np.flatnonzero(used & visited & female)[:3]] = np.nan
-    y[np.flatnonzero(used & visited & ~female)[:40]] = np.nan
-    found = estimate_subgroups(
-        with_outcome(matched, "attendance_rate", y), "attendance_rate", "female"
-    )
-    shown = subgroup_effects([found])
-    assert not any(int(row["n_visited"]) % 10 for row in rows_of(shown)[:2])
-
-
-def test_a_table_needs_something_to_show():
-    with pytest.raises(EstimationError, match="There is no subgroup to show"):
-        subgroup_effects([])

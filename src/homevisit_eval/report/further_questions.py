@@ -306,5 +306,5 @@ def _subgroups(evaluation: Evaluation) -> Iterator[FurtherPart]:
                 "same impact; a clear impact in one and none in another is no evidence that they "
                 "differ.",
             ),
-            (tables.subgroup_effects(found, evaluation.design.questions),),
+            (tables.subgroups(found, evaluation.design.questions),),
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from homevisit_eval.design.measures import Subgroup
     from homevisit_eval.effects import SubgroupEffect, SubgroupEffects
 
-__all__ = ["BY_WORDS", "subgroup_effects"]
+__all__ = ["BY_WORDS", "subgroups"]
 
 BY_WORDS: Mapping[Subgroup, str] = {
     "grade": "grade band",
@@ -42,6 +42,8 @@ SUBGROUP_COLUMN = "subgroup"
 """What the sample of a question with a subgroup calls it."""
 
 NUMBERS = ("estimate", "std_error", "ci_low", "ci_high", "p_value")
+ALONE = ("estimate_alone", "std_error_alone")
+RESTING = (*NUMBERS, "df", *ALONE)
 KINDS: Mapping[str, Kind] = {
     "subgroup": "text",
     "block": "text",
@@ -53,6 +55,9 @@ KINDS: Mapping[str, Kind] = {
     "ci_low": "effect",
     "ci_high": "effect",
     "p_value": "p_value",
+    "df": "number",
+    "estimate_alone": "effect",
+    "std_error_alone": "spread",
     "test": "text",
     "n_visited": "count",
     "n_comparison": "count",
@@ -71,7 +76,7 @@ LABELS: Mapping[str, str] = {
 }
 
 
-def subgroup_effects(
+def subgroups(
     results: Sequence[SubgroupEffects], questions: Sequence[Question] = (), name: str = "B4"
 ) -> Table:
     """Return effects by subgroup for all columns asked about, each with its joint test.
@@ -121,12 +126,13 @@ def subgroup_effects(
         synthetic=any(one.synthetic for one in results),
         unit="unit",
         section="block",
-        csv_only=("question", "role", "unit", "std_error", "notes"),
+        csv_only=("question", "role", "unit", "std_error", "df", *ALONE, "notes"),
+        digits={"df": 1},
         spanners=(
             (f"{100 * results[0].confidence_level:g}% interval", ("ci_low", "ci_high")),
             ("Student-years", ("n_visited", "n_comparison")),
         ),
-        groups={"n_visited": NUMBERS, "n_comparison": NUMBERS},
+        groups={"n_visited": RESTING, "n_comparison": RESTING},
         sums=tuple(
             Sum(tuple((row, f"n_{group}") for row in block)) for block in blocks for group in GROUPS
         ),
@@ -154,6 +160,8 @@ def _subgroup_cells(one: SubgroupEffects, row: SubgroupEffect, block: str) -> di
         "subgroup": row.subgroup,
         **_shared_cells(one, block),
         **{column: getattr(row, column) for column in NUMBERS},
+        "df": row.df if one.tells_no_small_count else math.nan,
+        **{column: getattr(row, column) for column in ALONE},
         "test": "",
         "n_visited": row.n_visited,
         "n_comparison": row.n_comparison,
@@ -168,7 +176,7 @@ def _test_cells(one: SubgroupEffects, block: str) -> dict[str, Any]:
     return {
         "subgroup": SAME_EFFECT,
         **_shared_cells(one, block),
-        **dict.fromkeys(NUMBERS, math.nan),
+        **dict.fromkeys(RESTING, math.nan),
         "p_value": test.p_value if test else math.nan,
         "test": f"F = {test.statistic:.2f} on {test.df_numerator}{of} df" if test else "",
         "n_visited": None,

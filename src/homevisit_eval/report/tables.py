@@ -23,7 +23,6 @@ from homevisit_eval.report.engagement_tables import family_engagement, survey_sc
 from homevisit_eval.report.follow_up_tables import follow_up
 from homevisit_eval.report.followed_students import follow_up_years, later_visits
 from homevisit_eval.report.impact_tables import full_estimates, impacts, sensitivity_grid
-from homevisit_eval.report.inference_tables import standard_errors, subgroups
 from homevisit_eval.report.method_tables import (
     decisions,
     matching_specification,
@@ -33,7 +32,8 @@ from homevisit_eval.report.method_tables import (
 )
 from homevisit_eval.report.missing_table import missing_covariates
 from homevisit_eval.report.sample_tables import sample_counts, sample_flow
-from homevisit_eval.report.subgroup_tables import subgroup_effects
+from homevisit_eval.report.standard_error_table import standard_errors
+from homevisit_eval.report.subgroup_tables import subgroups
 from homevisit_eval.report.survival_tables import hazard_ratios, time_to_event
 from homevisit_eval.report.table_one import table_one
 from homevisit_eval.report.teacher_tables import teacher_retention
@@ -69,7 +69,6 @@ __all__ = [
     "sample_flow",
     "sensitivity_grid",
     "standard_errors",
-    "subgroup_effects",
     "subgroups",
     "survey_scales",
     "table_one",

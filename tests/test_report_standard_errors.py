@@ -1,4 +1,4 @@
-"""Tables of standard errors (B14) and of subgroups (B4), and that no small count follows."""
+"""Table of standard errors (B14), and that no small count follows from it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from effect_examples import matched_example, with_baseline, with_outcome
-from homevisit_eval.design import DifferenceInMeans, FixedEffects
+from effect_examples import matched_example, with_outcome
+from homevisit_eval.design import DifferenceInMeans
 from homevisit_eval.effects import (
     StandardErrors,
-    SubgroupEffects,
     compare_standard_errors,
-    estimate_effect,
-    estimate_subgroups,
 )
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching import MatchedSample
@@ -165,128 +162,10 @@ def test_what_was_not_computed_is_below_the_table_once():
 def test_tables_need_something_to_show():
     with pytest.raises(EstimationError, match="There is no estimate to show"):
         tables.standard_errors([])
-    with pytest.raises(EstimationError, match="There is no subgroup to show"):
-        tables.subgroups([])
 
 
-# Subgroups --------------------------------------------------------------------------------------
-
-
-def with_few(visited: int, comparison: int = 40) -> MatchedSample:
-    """Return a sample with a race of so many student-years."""
-    matched = matched_example(400)
-    baseline = matched.sample.baseline
-    race = baseline["race_ethnicity"].to_numpy(dtype=object).copy()
-    used = matched.matches.weights.to_numpy() > 0
-    for group, count in ((1, visited), (0, comparison)):
-        race[np.flatnonzero(used & (baseline["visited"] == group))[:count]] = "other"
-    return with_baseline(matched, race_ethnicity=race)
-
-
-def by_race(matched: MatchedSample, **options: str) -> SubgroupEffects:
-    return estimate_subgroups(matched, OUTCOME, "race_ethnicity", FixedEffects(**options))
-
-
-def test_each_subgroup_is_a_row_and_the_test_is_a_note():
-    effects = by_race(matched_example(400))
-    table = tables.subgroups([effects])
-    assert table.name == "B4"
-    for row, one in enumerate(effects.subgroups):
-        frame = table.frame.iloc[row]
-        assert frame["subgroup"] == one.subgroup
-        for column in ("estimate", *NUMBERS, "estimate_alone", "std_error_alone"):
-            assert frame[column] == pytest.approx(getattr(one, column))
-        assert (frame["n_visited"], frame["n_comparison"]) == (one.n_visited, one.n_comparison)
-    assert not table.hidden
-    assert table.notes[0].startswith(
-        "Attendance rate, by race_ethnicity: test of equal effects F = "
-    )
-    assert (
-        f"{effects.test.df_denominator:.1f} df, p = {effects.test.p_value:.3f} (HTZ, CR2)"
-        in (table.notes[0])
-    )
-    assert [name for name, _ in table.spanners] == [
-        "95% interval", "Fitted alone", "Student-years",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("few", [1, 5, 9])
-def test_a_small_subgroup_is_hidden_and_so_is_another_that_would_tell_it(few):
-    effects = by_race(with_few(few))
-    table = tables.subgroups([effects])
-    shown = {row["subgroup"]: row for row in rows_of(table)}
-    assert shown["other"]["n_visited"] == "<10"
-    assert shown["other"]["estimate"] in ("*", "")
-    others = [name for name in shown if name != "other"]
-    assert [shown[name]["n_visited"] for name in others].count("*") == 1
-    told = next(name for name in others if shown[name]["n_visited"] == "*")
-    assert shown[told]["estimate"] == "*"
-    whole = estimate_effect(with_few(few), OUTCOME).n_visited
-    known = sum(int(shown[name]["n_visited"]) for name in others if name != told)
-    assert whole - known >= 10 + few
-    assert "refused: fewer than 10 visited student-years" in " ".join(table.notes)
-    assert f">{few}<" not in table.html()
-
-
-def test_a_subgroup_of_ten_is_shown():
-    table = tables.subgroups([by_race(with_few(10))])
-    assert not table.hidden
-    assert "10" in {row["n_visited"] for row in rows_of(table)}
-
-
-@pytest.mark.parametrize("cluster", ["student_id", "matched_set"])
-def test_degrees_of_freedom_of_students_do_not_tell_the_small_subgroup(cluster):
-    effects = by_race(with_few(9), cluster=cluster, covariance="CR1")
-    df = effects.test.df_denominator
-    assert df == next(one.df for one in effects.subgroups if not one.refused)
-    table = tables.subgroups([effects])
-    assert all(row["df"] in ("", "*") for row in rows_of(table))
-    assert f"{df:.1f}" not in everything(table)
-    assert "test of equal effects F = " in table.notes[0]
-    many = by_race(matched_example(400), cluster=cluster, covariance="CR1")
-    shown = tables.subgroups([many])
-    assert f"{many.test.df_denominator:.1f}" in everything(shown)
-
-
-def test_few_that_lack_the_outcome_do_not_follow_from_subgroups():
-    matched = lacking(matched_example(400), 3)
-    effects = by_race(matched)
-    lost = {one.subgroup: one.matched_visited - one.n_visited for one in effects.subgroups}
-    assert sum(lost.values()) == 3
-    table = tables.subgroups([effects])
-    for row in rows_of(table):
-        one = next(one for one in effects.subgroups if one.subgroup == row["subgroup"])
-        if lost[row["subgroup"]]:
-            assert int(row["n_visited"]) % 10 == 0
-        else:
-            assert int(row["n_visited"]) == one.n_visited
-    assert any("rounded down to a ten" in note for note in table.notes)
-
-
-def test_blocks_of_several_outcomes_are_protected_apart():
-    small, large = by_race(with_few(6)), by_race(matched_example(400))
-    table = tables.subgroups([large, small])
-    hidden = {row for row, _ in table.hidden}
-    assert hidden
-    assert min(hidden) >= len(large.subgroups)
-
-
-def test_a_subgroup_that_stands_alone_says_so():
-    few = matched_example(300)
-    female = few.sample.baseline["female"].to_numpy() * 0
-    female[:8] = 1
-    effects = estimate_subgroups(with_baseline(few, female=female), OUTCOME, "female")
-    table = tables.subgroups([effects])
-    assert table.notes[0] == (
-        "Attendance rate, by female: Only one subgroup has an estimate, so there is nothing to "
-        "compare."
-    )
-    assert {row["n_visited"] for row in rows_of(table)} <= {"<10", "*"}
-
-
-def test_tables_hold_no_student():
-    both = (tables.standard_errors([compared()]), tables.subgroups([by_race(with_few(9))]))
-    for table in both:
-        assert "SYN" not in everything(table)
-        assert "S01" not in everything(table)
-        assert {row["data"] for row in rows_of(table)} == {"Synthetic data"}
+def test_the_table_holds_no_student():
+    table = tables.standard_errors([compared()])
+    assert "SYN" not in everything(table)
+    assert "S01" not in everything(table)
+    assert {row["data"] for row in rows_of(table)} == {"Synthetic data"}
