@@ -25,6 +25,7 @@ from homevisit_eval.effects.other_models import (
 from homevisit_eval.effects.regression.several_clusterings import SeveralCovariance
 from homevisit_eval.effects.regression_rows import RegressionRows
 from homevisit_eval.matching.matched_sample import MatchedSample
+from homevisit_eval.threads import one_thread
 
 __all__ = ["fit_model"]
 
@@ -47,6 +48,13 @@ def fit_model(
     EstimationError
         If the model cannot be fitted, or does not suit the outcome or the estimand.
     """
+    with one_thread():
+        return _fit(matched, rows, outcome, model)
+
+
+def _fit(
+    matched: MatchedSample, rows: RegressionRows, outcome: Outcome, model: OutcomeModel
+) -> ModelFit:
     match model:
         case FixedEffects() | DifferenceInMeans():
             if "+" in model.cluster:

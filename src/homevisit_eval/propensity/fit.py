@@ -12,6 +12,7 @@ from scipy.linalg import cho_factor, cho_solve
 from homevisit_eval.errors import MatchingError
 from homevisit_eval.propensity.columns import Columns, independent_columns
 from homevisit_eval.propensity.links import Link, check_link, linear_score, mean_and_slope
+from homevisit_eval.threads import one_thread
 
 __all__ = ["PropensityFit", "fit_propensity"]
 
@@ -121,8 +122,9 @@ def fit_propensity(
     matrix, y = _checked(X, treated)
     prior = None if weights is None else _checked_weights(weights, y)
     used = np.ones(len(y), dtype=bool) if prior is None else prior > 0
-    problem = _Problem(independent_columns(matrix, used), y, prior, link)
-    fit = _iterate(problem)
+    with one_thread():
+        problem = _Problem(independent_columns(matrix, used), y, prior, link)
+        fit = _iterate(problem)
     moving = fit.moving
     if (moving & used).any() and fit.eta[used & (y == 1)].min() > fit.eta[used & (y == 0)].max():
         raise MatchingError(

@@ -31,8 +31,8 @@ from homevisit_eval.effects.likelihood.likelihood_maximum import (
     maximize,
 )
 from homevisit_eval.effects.likelihood.predictor_columns import PredictorColumns, predictor_columns
-from homevisit_eval.effects.regression.prepared_design import one_thread
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = ["GeneralizedLinearFit", "fit_generalized_linear"]
 

@@ -39,9 +39,9 @@ from homevisit_eval.effects.longitudinal.two_period import (
     change_effect,
     group_score,
 )
-from homevisit_eval.effects.regression.prepared_design import one_thread
 from homevisit_eval.effects.weighting.working_models import standard_columns
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = [
     "BasePeriod",

@@ -26,9 +26,9 @@ from homevisit_eval.effects.mixed.likelihood import (
     group_sums,
 )
 from homevisit_eval.effects.mixed.optimum import best_factor
-from homevisit_eval.effects.regression.prepared_design import one_thread
 from homevisit_eval.effects.regression.projected_design import sums
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = ["MixedFit", "fit_random_intercept", "fit_random_slopes"]
 

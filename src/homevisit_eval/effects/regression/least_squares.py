@@ -25,11 +25,11 @@ from homevisit_eval.effects.regression.degrees_of_freedom import (
 from homevisit_eval.effects.regression.leverage_adjustment import clusters_alone
 from homevisit_eval.effects.regression.prepared_design import (
     PreparedDesign,
-    one_thread,
     prepare_design,
 )
 from homevisit_eval.effects.regression.satterthwaite import satterthwaite_df
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = [
     "Conventions",

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import compress
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr, solve_triangular
-from threadpoolctl import ThreadpoolController
 
 from homevisit_eval.effects.regression.absorption import Absorption, absorb_factors, rank_nested_in
 from homevisit_eval.effects.regression.design_rows import checked_design, checked_labels, numbered
 from homevisit_eval.effects.regression.orthonormal import make_orthonormal
 from homevisit_eval.effects.regression.projected_design import ProjectedDesign, sum_by_cluster
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = [
     "PreparedDesign",
     "cluster_influence",
-    "one_thread",
     "prepare_design",
     "row_influence",
     "with_clusters",
@@ -250,18 +247,6 @@ def cluster_influence(prepared: PreparedDesign, residuals: Floats) -> Floats:
     design = prepared.design
     scores = sum_by_cluster(design, design.root_weights * residuals[prepared.used])
     return np.asarray(scores @ prepared.inverse.T, dtype=np.float64)
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """Return a context with one BLAS thread: faster for many small matrices, and the same last
-    digits on every machine."""
-    limited: AbstractContextManager[object] = _threads().limit(limits=1, user_api="blas")
-    return limited
 
 
 def _project(columns: Floats, absorption: Absorption) -> tuple[Floats, Floats, NDArray[np.bool_]]:

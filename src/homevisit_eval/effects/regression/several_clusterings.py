@@ -25,11 +25,11 @@ from homevisit_eval.effects.regression.least_squares import (
 )
 from homevisit_eval.effects.regression.prepared_design import (
     PreparedDesign,
-    one_thread,
     with_clusters,
 )
 from homevisit_eval.effects.regression.projected_design import sum_by_cluster
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = ["fit_driscoll_kraay", "fit_several_clusterings"]
 

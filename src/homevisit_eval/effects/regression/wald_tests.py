@@ -13,9 +13,10 @@ from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 from homevisit_eval.effects.regression.covariance import COVARIANCES, robust_covariance
 from homevisit_eval.effects.regression.degrees_of_freedom import CONVENTIONS
 from homevisit_eval.effects.regression.least_squares import LeastSquaresFit
-from homevisit_eval.effects.regression.prepared_design import PreparedDesign, one_thread
+from homevisit_eval.effects.regression.prepared_design import PreparedDesign
 from homevisit_eval.effects.regression.satterthwaite import covariance_moments
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = [
     "JointTest",

@@ -9,7 +9,6 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from homevisit_eval.effects.regression.prepared_design import one_thread
 from homevisit_eval.effects.resampling.assignments import assignment_blocks
 from homevisit_eval.effects.resampling.families_of_tests import DrawKind
 from homevisit_eval.effects.resampling.inversion import (
@@ -28,6 +27,7 @@ from homevisit_eval.effects.resampling.randomization_rows import (
     randomization_rows,
 )
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = ["RandomizationTest", "randomization_test"]
 

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from homevisit_eval.effects.regression.prepared_design import (
     PreparedDesign,
-    one_thread,
     prepare_design,
 )
 from homevisit_eval.effects.resampling.bootstrap_draws import (
@@ -27,6 +26,7 @@ from homevisit_eval.effects.resampling.scores_by_cluster import (
     named_column,
 )
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = ["RomanoWolfTest", "romano_wolf_test", "stepdown_bootstrap"]
 

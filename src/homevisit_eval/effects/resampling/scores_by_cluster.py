@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from homevisit_eval.effects.regression.least_squares import LeastSquaresFit, fit_outcome
-from homevisit_eval.effects.regression.prepared_design import PreparedDesign, one_thread
+from homevisit_eval.effects.regression.prepared_design import PreparedDesign
 from homevisit_eval.effects.regression.projected_design import ProjectedDesign, sum_by_cluster, sums
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = ["ClusterScores", "cluster_scores", "named_column"]
 

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from homevisit_eval.effects.regression.prepared_design import one_thread, prepare_design
+from homevisit_eval.effects.regression.prepared_design import prepare_design
 from homevisit_eval.effects.resampling.bootstrap_draws import (
     VALUES,
     WeightType,
@@ -30,6 +30,7 @@ from homevisit_eval.effects.resampling.scores_by_cluster import (
     named_column,
 )
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.threads import one_thread
 
 __all__ = [
     "BootstrapTest",
