@@ -23,7 +23,14 @@ from homevisit_eval.synthetic.draws import (
     normal,
 )
 from homevisit_eval.synthetic.expected import factor_between
-from homevisit_eval.synthetic.incidents import BEHAVIORS, LAST_SEVERE, SEVERE, serious_share
+from homevisit_eval.synthetic.incidents import (
+    BEHAVIORS,
+    LAST_SEVERE,
+    SEVERE,
+    mean_days_suspended,
+    serious_share,
+    suspended_share,
+)
 from homevisit_eval.synthetic.outcomes import before_year, never, realize
 from homevisit_eval.synthetic.process import hidden_trait, rows_of
 from homevisit_eval.synthetic.school_days import eventful_days
@@ -338,6 +345,16 @@ def test_the_share_of_serious_incidents_is_the_stated_one() -> None:
     error = np.sqrt(serious.mean() * (1 - serious.mean()) / len(rows))
     assert abs(serious.mean() - serious_share()) < 4 * error
     assert 4 * error < 0.05
+
+
+def test_suspensions_are_as_frequent_and_as_long_as_stated() -> None:
+    rows = small().tables["incidents"].query("role == 'perpetrator'")
+    out = rows["action"].isin(["in_school_suspension", "out_of_school_suspension"])
+    assert suspended_share() < 0.6
+    for found, stated in ((out * 1.0, suspended_share()), (rows["days"], mean_days_suspended())):
+        error = found.std() / np.sqrt(len(rows))
+        assert abs(found.mean() - stated) < 4 * error
+        assert 4 * error < 0.25 * stated
 
 
 def test_printing_a_simulation_of_no_table_says_so() -> None:

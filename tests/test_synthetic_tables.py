@@ -21,7 +21,7 @@ from homevisit_eval.synthetic.surveys import CUTS, ITEMS, LOADING, SCALES
 from synthetic_districts import baseline_and_outcome, shrunken, small, student_years, tiny
 
 COMMITTED = Path(__file__).resolve().parent.parent / "data" / "synthetic"
-LARGEST_FOLDER = 9_000_000
+LARGEST_FOLDER = 10_000_000
 
 KEYS = {
     "schools": ["school_id", "school_year"],

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from homevisit_eval.effects import estimate_effect
-from homevisit_eval.errors import DesignError
+from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.matching import match_students
 from homevisit_eval.sample import AnalyticSample
 from homevisit_eval.sample.teachers import select_teachers
@@ -20,7 +20,7 @@ from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.school_year import leaving_after
 from homevisit_eval.synthetic.simulate import simulate_years
 from homevisit_eval.synthetic.staff import StaffYear, leaving_probability, staff_of_year
-from homevisit_eval.synthetic.staffing import EXPERIENCED, Staffing
+from homevisit_eval.synthetic.staffing import Staffing
 from homevisit_eval.synthetic.teacher_truths import teacher_truth
 from teacher_panels import QUESTION, simulated_panel, teacher_design
 
@@ -191,44 +191,47 @@ class TestRecovery:
     """
 
     SEEDS = (1, 2, 3)
-    LEFT_BY_A_LINE = 0.015
-    """What matching within calipers leaves where the experience that matters ends at ten years."""
+    LEFT = 0.006
+    """What a square may leave of a bias where the experience that matters ends at ten years.
+
+    Set from other districts of the kind: it left -.0008 in 40, which differed by .002.
+    """
 
     def test_a_known_effect_is_recovered(self) -> None:
         found = pd.concat([recovered(0.8, seed) for seed in self.SEEDS])
         for _, rows in found.groupby("outcome"):
             assert rows["truth"].mean() > 0.08
-            assert abs(rows["estimate"] - rows["truth"]).mean() < self.LEFT_BY_A_LINE + 0.005
+            assert abs((rows["estimate"] - rows["truth"]).mean()) < self.LEFT
 
     def test_no_effect_is_found_where_there_is_none(self) -> None:
         found = pd.concat([recovered(0.0, seed) for seed in self.SEEDS])
         assert (found["truth"] == 0).all()
-        assert abs(found["estimate"].mean()) < self.LEFT_BY_A_LINE
+        for _, rows in found.groupby("outcome"):
+            assert abs(rows["estimate"].mean()) < self.LEFT
 
     def test_the_naive_difference_is_biased(self) -> None:
         for retention in (0.0, 0.8):
             found = pd.concat([recovered(retention, seed) for seed in self.SEEDS])
             assert ((found["naive"] - found["truth"]) > 0.03).all()
 
-    def test_what_is_left_goes_with_the_right_form_of_experience(self) -> None:
-        found = pd.concat([recovered(0.0, seed, capped=True) for seed in self.SEEDS])
-        assert abs(found["estimate"].mean()) < 0.005
-
     def test_what_happened_is_right_on_average(self) -> None:
         found = pd.concat([recovered(0.8, seed) for seed in self.SEEDS])
         for _, rows in found.groupby("outcome"):
             error = rows["happened"].mean() - rows["truth"].mean()
             spread = np.sqrt((rows["std_error"] ** 2).sum()) / len(rows)
-            assert abs(error) < 3.5 * spread + self.LEFT_BY_A_LINE
+            assert abs(error) < 3.5 * spread
+
+
+def test_experience_enters_by_its_square_too() -> None:
+    """Beginners leave most; a line through all years of experience would take too little off."""
+    squared = {one.name for one in selected(0.0, 1)[0].adjusted_for if one.squared}
+    assert squared == {"experience_years"}
 
 
 @cache
-def recovered(retention: float, seed: int, capped: bool = False) -> pd.DataFrame:
+def recovered(retention: float, seed: int) -> pd.DataFrame:
     """Return truth, naive difference and estimates of one district, a row an outcome."""
     sample, truth = selected(retention, seed)
-    if capped:
-        experience = sample.baseline["experience_years"].clip(upper=EXPERIENCED)
-        sample = replace(sample, baseline=sample.baseline.assign(experience_years=experience))
     made = sample.baseline["visited"] == 1
     assert (truth["visited_before_year"].to_numpy() == sample.baseline["visited"]).all()
     expected = replace(
@@ -253,23 +256,59 @@ def recovered(retention: float, seed: int, capped: bool = False) -> pd.DataFrame
 
 @cache
 def selected(retention: float, seed: int) -> tuple[AnalyticSample, pd.DataFrame]:
-    """Return the sample of one district, and the truth of its rows in their order."""
-    years = (2014, 2015, 2016, 2017)
-    large = replace(
+    """Return the sample of one large district, and the truth of its rows in their order."""
+    large = large_district(retention)
+    sample = sample_of(large, seed)
+    keys = list(zip(sample.baseline["unit_id"], sample.baseline["school_year"], strict=True))
+    truth = teacher_truth(large, seed).set_index(["staff_id", "school_year"])
+    return sample, truth.loc[keys].reset_index(drop=True)
+
+
+def large_district(retention: float) -> District:
+    """Return 24 schools in which the experienced visit, and beginners leave."""
+    return replace(
         preset("small"),
         name="teachers",
-        school_years=years,
+        school_years=(2014, 2015, 2016, 2017),
         truth_years=(2015, 2016),
         schools=SchoolMix(elementary=24, students=7200, program_share=(1.0,) * 4),
         selection=Selection(intercept=-5.6, teacher_experience=1.5, uptake_sd=0.2),
         effects=VisitEffects(retention=retention),
         staffing=Staffing(leave=0.15, leave_beginner=1.2, move=0.05),
     )
+
+
+def sample_of(some: District, seed: int) -> AnalyticSample:
+    """Return the teacher-years of a district's school years but the first."""
     simulation = simulate(
-        large, seed, tables=("schools", "calendar", "visits", "staff"), outcomes=()
+        some, seed, tables=("schools", "calendar", "visits", "staff"), outcomes=()
     )
     with simulated_panel(simulation) as panel:
-        sample = select_teachers(panel, teacher_design(school_years=years[1:]), QUESTION)
-    keys = list(zip(sample.baseline["unit_id"], sample.baseline["school_year"], strict=True))
-    truth = teacher_truth(large, seed).set_index(["staff_id", "school_year"])
-    return sample, truth.loc[keys].reset_index(drop=True)
+        design = teacher_design(school_years=some.school_years[1:])
+        return select_teachers(panel, design, QUESTION)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("some", "seeds"), [(preset("small"), 100), (large_district(0.0), 40)], ids=["small", "large"]
+)
+def test_intervals_cover_no_effect_as_often_as_they_say(some: District, seeds: int) -> None:
+    """Few schools: 9 clusters and some 5 degrees of freedom in `small`; CR2 with its own df.
+
+    Bands are three Monte Carlo errors; a district in which covariates decide who visits has no
+    estimate, and there may be one in 50.
+    """
+    made: dict[str, list[tuple[float, bool]]] = {name: [] for name in STAYING}
+    for seed in range(1, seeds + 1):
+        matched = match_students(sample_of(some, seed))
+        for name in STAYING:
+            try:
+                effect = estimate_effect(matched, name)
+            except EstimationError:
+                continue
+            made[name].append((effect.estimate, effect.ci_low <= 0 <= effect.ci_high))
+    for name in STAYING:
+        estimates, covered = np.array(made[name]).T
+        assert len(covered) >= 0.98 * seeds
+        assert covered.mean() > 0.95 - 3 * np.sqrt(0.95 * 0.05 / len(covered))
+        assert abs(estimates.mean()) < 3 * estimates.std(ddof=1) / np.sqrt(len(covered))

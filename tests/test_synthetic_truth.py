@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 
 from homevisit_eval.synthetic import District, VisitEffects, simulate
+from homevisit_eval.synthetic.attendance import UNEXCUSED
 from homevisit_eval.synthetic.draws import Draws
+from homevisit_eval.synthetic.expected_measures import ATTENDANCE, CONDUCT
 from homevisit_eval.synthetic.outcomes import Conduct, never, realize
 from homevisit_eval.synthetic.school_year import SchoolYear
 from homevisit_eval.synthetic.simulate import simulate_years
 from homevisit_eval.synthetic.students import student_ids
 from homevisit_eval.synthetic.truths import (
+    OUTCOMES,
     expected_of_rows,
     standardized,
     truth_table,
@@ -233,25 +236,35 @@ def test_the_truth_table_holds_the_third_regime_only_where_classmates_matter() -
     assert [name[-2:] for name in alone.columns[3:]] == ["m1", "m0", "y1", "y0"]
 
 
-@pytest.mark.simulation
-def test_chronic_absence_is_expected_near_its_average() -> None:
-    district, shares, expected = strong(), [], None
+@cache
+def fresh() -> tuple[np.ndarray, dict[str, list[list[np.ndarray]]]]:
+    """Return who is of the truth's grades, and by measure drawn years under both regimes."""
+    drawn: dict[str, list[list[np.ndarray]]] = {"chronic_absence": [], "chronic_truancy": []}
     for replication in range(1, 61):
-        year = lived(district, replication)
-        absent = {"1": year.if_visited, "0": year.if_unvisited}
-        shares.append(
-            [(a.days_absent * 10 > year.roll.days).astype(float) for a in absent.values()]
-        )
-    table = simulate(district, 5, tables=(), outcomes=("chronic_absence",)).truth
-    grades = np.isin(year.roll.grade, district.truth_grades)
+        year = lived(strong(), replication)
+        absences, both = year.chance.absences, (year.if_visited, year.if_unvisited)
+        drawn["chronic_absence"].append([a.days_absent * 10 > year.roll.days for a in both])
+        unexcused = absences.category == UNEXCUSED
+        days = [np.bincount(absences.row, a.absent & unexcused, len(year.roll.days)) for a in both]
+        drawn["chronic_truancy"].append([count >= 10 for count in days])
+    return np.isin(year.roll.grade, strong().truth_grades), drawn
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("name", ["chronic_absence", "chronic_truancy"])
+def test_what_is_chronic_is_expected_near_its_average(name: str) -> None:
+    grades, drawn = fresh()
+    table = simulate(strong(), 5, tables=(), outcomes=(name,)).truth
     for at, regime in enumerate(("1", "0")):
-        average = np.mean([share[at][grades] for share in shares], axis=0)
-        expected = table[f"chronic_absence_m{regime}"].to_numpy()
+        average = np.mean([both[at][grades] for both in drawn[name]], axis=0)
+        expected = table[f"{name}_m{regime}"].to_numpy()
         noise = expected * (1 - expected) / 32 + average * (1 - average) / 60
         z2 = (average - expected)[noise > 0.001] ** 2 / noise[noise > 0.001]
         assert 0.7 < z2.mean() < 1.3
         assert abs((average - expected).mean()) < LIMIT * np.sqrt(noise.sum()) / len(noise)
+        assert 0.01 < expected.mean() < 0.99
     assert ((expected * 32) % 1 == 0).all()
+    assert (table[f"{name}_m1"] < table[f"{name}_m0"]).mean() > 0.05
 
 
 # -- what all regimes share -----------------------------------------------------------------
@@ -262,9 +275,12 @@ def test_no_visit_does_harm_to_any_student(make) -> None:
     truth = simulate(make(), 3, tables=()).truth
     assert (truth["incidents_y1"] <= truth["incidents_y0"]).all()
     assert (truth["attendance_rate_y1"] >= truth["attendance_rate_y0"]).all()
-    for name in ("any_incident", "incidents", "any_serious_incident"):
+    rates = ("attendance_rate", "on_time_attendance_rate")
+    for name in rates:
+        assert (truth[f"{name}_m1"] >= truth[f"{name}_m0"]).all()
+    for name in {*ATTENDANCE, *CONDUCT, "chronic_absence", "chronic_truancy"} - {*rates}:
         assert (truth[f"{name}_m1"] <= truth[f"{name}_m0"]).all()
-    assert (truth["attendance_rate_m1"] >= truth["attendance_rate_m0"]).all()
+    assert truth["days_tardy_m1"].equals(truth["days_tardy_m0"])
 
 
 def test_what_is_observed_is_the_realized_outcome_of_the_regime_that_happened() -> None:
@@ -289,10 +305,10 @@ def test_what_is_observed_is_the_realized_outcome_of_the_regime_that_happened() 
 def test_without_effects_all_regimes_are_one() -> None:
     none = VisitEffects(attendance=0, incidents=0, math=0, math_grade=0, reading=0)
     truth = simulate(replace(strong(), effects=none), 3, tables=()).truth
-    for name in (*CLOSED, "chronic_absence"):
-        for kind in ("m", "y"):
-            one, zero = truth[f"{name}_{kind}1"], truth[f"{name}_{kind}0"]
-            pd.testing.assert_series_equal(one, zero, check_names=False)
+    with_visit = [name for name in truth if name.endswith(("_m1", "_y1"))]
+    assert len(with_visit) == len(OUTCOMES) + len(CLOSED) + 1
+    for name in with_visit:
+        pd.testing.assert_series_equal(truth[name], truth[f"{name[:-1]}0"], check_names=False)
 
 
 def test_a_lasting_effect_needs_an_earlier_visit() -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from homevisit_eval.design import Question
 from homevisit_eval.design.measures import TEACHER_OUTCOMES, followed_name, measured_name
+from homevisit_eval.design.questions import LaterVisits
 from homevisit_eval.errors import DesignError
 from homevisit_eval.synthetic import Simulation, follow_up_truth, landmark_truth
 from homevisit_eval.synthetic.survey_truths import survey_truth
@@ -47,11 +48,13 @@ def question_truth(
         each outcome that is known its expected value with the visit (``_m1``) and without it
         (``_m0``), in units of the outcome. It holds at least the visited student-years.
 
-        - Window ``"before_year"``: the simulation's truth; with ``later_visits = "none"`` without
-          any visit in the year.
+        - Window ``"before_year"``: the simulation's truth, as often visited as the student is; with
+          ``later_visits = "none"`` without any visit in the year. With dose
+          ``"two_or_more_against_one"`` the visit compared with is a single one.
         - Windows during the year: of the days after the visit, without it on that day (later ones
           take their natural course) or, with ``"none"``, for the rest of the year.
-        - Outcomes of later years: means over `draws`. Scales of the survey; retention of teachers.
+        - Outcomes of later years: means over `draws`; with ``"none"`` without any visit from the
+          year of the visit through theirs. Scales of the survey; retention of teachers.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def question_truth(
         scales = survey_truth(simulation.district, simulation.seed, replication=drawing)
         truth = truth.merge(scales.drop(columns="visited_before_year"), on=KEY, how="left")
     if _years_after(question):
-        truth = _with_later_years(truth, simulation, draws)
+        truth = _with_later_years(truth, simulation, question.later_visits, draws)
     return truth
 
 
@@ -86,7 +89,8 @@ def require_known(question: Question, *, drawn_anew: bool) -> None:
     ------
     DesignError
         If they do not: early-childhood visits alone, a lag after the visit, later years or surveys
-        after visits during the year, or later years and teachers in a district held fixed.
+        after visits during the year or of two visits against one, or later years and teachers in
+        a district held fixed.
     """
     where = f"question {question.name!r}: the truth of"
     if not {"FEP", "FEC"} & set(question.programs):
@@ -105,6 +109,12 @@ def require_known(question: Question, *, drawn_anew: bool) -> None:
         raise DesignError(
             f"{where} {what} is not known in synthetic districts after visits during the year. "
             "Ask about visits before the year."
+        )
+    if question.against_one and (later or scales):
+        what = "later years" if later else "the family survey"
+        raise DesignError(
+            f"{where} {what} after two visits and after one is not known in synthetic districts. "
+            "Ask about the year of the visit, or about two visits against none."
         )
     if drawn_anew and (later or question.unit == "teacher"):
         what = "later years" if later else "teachers"
@@ -132,6 +142,8 @@ def _of_window(simulation: Simulation, question: Question, drawing: int) -> pd.D
             return known
         windows = ["fall", "spring"] if question.during else ["before_year"]
         return known[known["window"].isin(windows)]
+    if question.against_one:
+        return _with_single_visit(simulation.truth)
     if not question.during:
         return simulation.truth
     waiting = {f"{name}_mw": f"{name}_m0" for name in VISIT_OUTCOMES}
@@ -143,15 +155,30 @@ def _of_window(simulation: Simulation, question: Question, drawing: int) -> pd.D
     return pd.concat([before[known_in_both], during[known_in_both]], ignore_index=True)
 
 
+def _with_single_visit(truth: pd.DataFrame) -> pd.DataFrame:
+    """Return a truth whose effect is that of all visits before the year against a single one."""
+    single = {name: f"{name[:-3]}_m0" for name in truth.columns if name.endswith("_ms")}
+    if not single:
+        raise DesignError(
+            "nobody is visited twice before the year in this synthetic district. Give "
+            "selection.twice a value above 0."
+        )
+    return truth.drop(columns=list(single.values())).rename(columns=single)
+
+
 def _years_after(question: Question) -> set[int]:
     """Return how many years after that of the visit outcomes are asked, 0 left out."""
     named = {measured_name(name)[1] for name in question.outcomes} - {0}
     return named | set(range(1, question.follow_up + 1))
 
 
-def _with_later_years(truth: pd.DataFrame, simulation: Simulation, draws: int) -> pd.DataFrame:
+def _with_later_years(
+    truth: pd.DataFrame, simulation: Simulation, later_visits: LaterVisits, draws: int
+) -> pd.DataFrame:
     """Add columns of outcomes in later years, NaN for student-years not visited or followed."""
-    later = follow_up_truth(simulation.district, simulation.seed, replications=draws)
+    later = follow_up_truth(
+        simulation.district, simulation.seed, replications=draws, later_visits=later_visits
+    )
     for after in sorted({int(one) for one in later["follow_up"]}):
         rows = later[later["follow_up"] == after]
         names = {

@@ -43,6 +43,7 @@ from homevisit_eval.matching.matched_sample import (
     MatchedSample,
 )
 from homevisit_eval.sample.missing import NOT_ACCEPTED
+from homevisit_eval.sample.notes import TWICE_AGAINST_ONCE
 
 __all__ = [
     "check_rows",
@@ -301,6 +302,8 @@ def _effect_size(
 def _sample_notes(matched: MatchedSample, outcome: Outcome, counts: list[int]) -> list[str]:
     notes = list[str]()
     sample = matched.sample
+    if sample.question.against_one:
+        notes.append(TWICE_AGAINST_ONCE)
     if isinstance(sample.design.missing_covariates, MissingIndicator) and any(
         one.total for one in sample.missing
     ):

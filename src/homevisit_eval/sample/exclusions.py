@@ -98,7 +98,11 @@ def contrast_rules(question: Question) -> tuple[Exclusion, ...]:
                 neither & (nw.col("visited_other_mode") == 1),
             )
         )
-    if question.dose != "any":
+    if question.against_one:
+        rules.append(
+            Exclusion("not_visited", "Not visited before the year", neither & (_met() == 0))
+        )
+    elif question.dose != "any":
         number = {"one": "one completed visit", "two_or_more": "two or more completed visits"}
         rules.append(
             Exclusion(
@@ -123,10 +127,11 @@ def contrast_rules(question: Question) -> tuple[Exclusion, ...]:
                 comparison & (nw.col("visited_later") == 1),
             )
         )
+    visited = "visited twice or more" if question.against_one else "visited"
     rules.append(
         Exclusion(
             "sibling",
-            "Sibling of a student visited before the year",
+            f"Sibling of a student {visited} before the year",
             comparison & (nw.col("household_visited") == 1),
         )
     )
@@ -167,6 +172,7 @@ def student_years(
         `contrast_rules` that applies, or empty.
     """
     visits = visits_before_year(panel, question, design.school_years)
+    treated = visits.filter(nw.col("visits") >= 2) if question.against_one else visits
     prior_visits = visited_school_years(panel).select(
         "student_id", nw.col("school_year") + 1, nw.lit(1).alias("visited_prior")
     )
@@ -188,7 +194,7 @@ def student_years(
         join_baseline(rows, panel, names)
         .join(visits, on=KEY, how="left")
         .join(prior_visits, on=KEY, how="left")
-        .join(households_visited(panel, visits), on=["household_id", "school_year"], how="left")
+        .join(households_visited(panel, treated), on=["household_id", "school_year"], how="left")
         .join(program_schools(panel, question), on=["school_id", "school_year"], how="left")
         .with_columns(
             *(
@@ -203,12 +209,18 @@ def student_years(
 
 
 def _contrast(question: Question) -> nw.Expr:
+    """Return the group of each row by what was completed before the year."""
     visits = nw.col("visits")
-    doses = {"any": visits >= 1, "one": visits == 1, "two_or_more": visits >= 2}
-    others = ("visited", "visited_other_mode", "visited_other_program")
-    other = nw.max_horizontal(*others) == 1
-    rest = nw.when(other).then(nw.lit("neither")).otherwise(nw.lit("comparison"))
-    return nw.when(doses[question.dose]).then(nw.lit("visited")).otherwise(rest)
+    doses = {"any": visits >= 1, "one": visits == 1}
+    treated = doses.get(question.dose, visits >= 2)
+    compared = visits == 1 if question.against_one else _met() == 0
+    rest = nw.when(compared).then(nw.lit("comparison")).otherwise(nw.lit("neither"))
+    return nw.when(treated).then(nw.lit("visited")).otherwise(rest)
+
+
+def _met() -> nw.Expr:
+    """Return 1 where any visit was completed before the year, of any program and mode."""
+    return nw.max_horizontal("visited", "visited_other_mode", "visited_other_program")
 
 
 def with_followed(rows: Frame, panel: Panel, question: Question, highest_grade: int) -> Frame:

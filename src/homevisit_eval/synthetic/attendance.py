@@ -20,6 +20,7 @@ __all__ = ["Absences", "absence_table", "calendar_factor", "draw_absences"]
 
 CATEGORIES = np.array(["excused", "unexcused", "tardy", "partial"], dtype=object)
 EXCUSED, UNEXCUSED, TARDY, PARTIAL = range(4)
+TRUANT_DAYS = 10  # unexcused and full, from which a student is chronically truant
 ROWS_AT_ONCE = 8192
 ALMOST_ONE = 1 - 1e-9
 

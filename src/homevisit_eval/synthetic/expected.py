@@ -1,8 +1,9 @@
 """Expected outcomes of student-years, in closed form, under the regimes that a study contrasts.
 
-Three regimes: visited before the year (1); not visited before it, with the visits during the year
-that would follow (0); and no program at all (n): neither visits of the year, nor what is left of
-earlier ones, nor visits to classmates.
+Five regimes: visited before the year, as often as the student is (1), or once (s, single); not
+visited before it, with the visits during the year that would follow (0), or without them (u,
+unvisited); and no program at all (n): neither visits of the year, nor what is left of earlier ones,
+nor visits to classmates.
 
 Notes
 -----
@@ -26,9 +27,15 @@ from numpy.typing import NDArray
 from homevisit_eval.synthetic.attendance import calendar_factor
 from homevisit_eval.synthetic.calendars import YearCalendar
 from homevisit_eval.synthetic.enrollment import Enrollment
-from homevisit_eval.synthetic.incidents import serious_share
+from homevisit_eval.synthetic.expected_measures import (
+    attendance_measures,
+    conduct_measures,
+    fewer_incidents,
+    incident_kinds,
+    laplace,
+)
 from homevisit_eval.synthetic.parameters import District
-from homevisit_eval.synthetic.process import Process
+from homevisit_eval.synthetic.process import Process, strengths
 from homevisit_eval.synthetic.visits import EC, NONE, ROUNDS, Rounds
 
 __all__ = ["expected_outcomes", "factor_between"]
@@ -66,6 +73,8 @@ class _Year:
         days before and after it; sum of the calendar's factor after it.
     square
         ``E[B**2] / E[B]``.
+    partial
+        Probability that a day is missed in part, before a visit's factor.
     """
 
     process: Process
@@ -81,6 +90,7 @@ class _Year:
     by_incident: float
     by_absence: float
     shape: float
+    partial: float
 
 
 def _year(
@@ -122,6 +132,7 @@ def _year(
         by_incident=rules.during_incident,
         by_absence=rules.during_absence,
         shape=district.discipline.shape,
+        partial=district.attendance.partial,
     )
 
 
@@ -134,41 +145,39 @@ def expected_outcomes(
     rounds: Rounds,
     year_index: int,
 ) -> Mapping[str, Mapping[str, Floats]]:
-    """Return the expected outcomes of each student-year under the regimes "1", "0" and "n".
+    """Return the expected outcomes of each student-year under each regime, by its letter.
 
-    Attendance rates are fractions of enrolled days, scores in SDs of one grade before
-    standardization, ``*_incident`` probabilities, ``incidents`` a mean number.
+    Attendance rates are fractions of enrolled days, ``any_*`` probabilities, ``days_*`` and
+    ``incidents`` mean numbers, scores in SDs of one grade before standardization.
     """
     year = _year(district, calendar, roll, process, rounds=rounds, year_index=year_index)
-    share, partial = serious_share(), district.attendance.partial
-    untouched = process.lasting + process.classmates
-    visited = np.maximum(process.lasting, 1.0) + process.classmates
-    with_visit = _whole_year(year, visited, share, partial)
-    without = _whole_year(year, untouched, share, partial)
-    none = _whole_year(year, np.zeros(len(untouched)), share, partial)
+    untouched, visited = strengths(process)
+    _, before = strengths(process, before=True)
+    with_visits = _whole_year(year, before)
+    without = _whole_year(year, untouched)
+    none = _whole_year(year, np.zeros(len(untouched)))
     return {
-        "1": with_visit,
-        "0": _followed_by_visits(year, without, untouched, visited, share=share, partial=partial),
+        "1": with_visits,
+        "s": _whole_year(year, visited) if district.selection.twice else with_visits,
+        "0": _followed_by_visits(year, without, untouched, visited),
+        "u": without,
         "n": none,
     }
 
 
-def _laplace(year: _Year, mean: Floats) -> Floats:
-    """Return E[exp(-G * mean)]."""
-    return np.asarray((1 + mean / year.shape) ** -year.shape)
+def _missed(year: _Year, strength: Floats) -> tuple[Floats, Floats]:
+    """Return the days expected to be missed as a whole and in part, at one strength."""
+    left = np.exp(-year.process.absence_effect * strength)
+    return left * year.process.absence * year.total, left * year.partial * year.days
 
 
-def _whole_year(year: _Year, strength: Floats, share: float, partial: float) -> dict[str, Floats]:
+def _whole_year(year: _Year, strength: Floats) -> dict[str, Floats]:
     """Return expected outcomes at the same strength on every day."""
     process = year.process
-    absence = np.exp(-process.absence_effect * strength)
     mean = process.incidents * np.exp(-process.incident_effect * strength)
-    missed = absence * (process.absence * year.total + 0.5 * partial * year.days)
     return {
-        "attendance_rate": 1 - missed / year.days,
-        "any_incident": 1 - _laplace(year, mean),
-        "incidents": mean,
-        "any_serious_incident": 1 - _laplace(year, share * mean),
+        **attendance_measures(process, year.days, *_missed(year, strength)),
+        **conduct_measures(mean, year.shape),
         "math_score_std": process.math + process.math_effect * strength,
         "reading_score_std": process.reading + process.reading_effect * strength,
     }
@@ -179,9 +188,6 @@ def _followed_by_visits(
     without: Mapping[str, Floats],
     untouched: Floats,
     visited: Floats,
-    *,
-    share: float,
-    partial: float,
 ) -> dict[str, Floats]:
     """Return expected outcomes of a year at strength `untouched`, until a visit during it."""
     process = year.process
@@ -190,12 +196,13 @@ def _followed_by_visits(
     m0 = (process.incidents * np.exp(-process.incident_effect * untouched))[:, None]
     m1 = (process.incidents * np.exp(-process.incident_effect * visited))[:, None]
     mu, base = process.absence[:, None], year.base[:, None]
-    any_before = 1 - _laplace(year, m0 * year.share_before)
+    any_before = 1 - laplace(m0 * year.share_before, year.shape)
     with_absence = year.by_absence * a0 * year.before  # times B
     hazard = base + year.by_incident * any_before + with_absence * mu
     absent = mu * (base + year.by_incident * any_before + with_absence * year.square[:, None])
-    full = (absent * (a0 - a1) * year.factor_after * year.chance).sum(axis=1)
-    partly = (hazard * (a0 - a1) * year.share_after * year.chance).sum(axis=1) * year.days
+    fewer_full = (absent * (a0 - a1) * year.factor_after * year.chance).sum(axis=1)
+    partly = year.partial * year.days
+    fewer_part = partly * (hazard * (a0 - a1) * year.share_after * year.chance).sum(axis=1)
     # E[G h]: G and 1{no incident before} are dependent
     weighted = 1 - (1 + m0 * year.share_before / year.shape) ** (-year.shape - 1)
     counted = base + with_absence * mu + year.by_incident * weighted
@@ -204,12 +211,13 @@ def _followed_by_visits(
         visited - untouched, 0
     )
     calm = base + with_absence * mu
+    full, part = _missed(year, untouched)
+    prevented = {
+        name: _prevented(year, calm, m0, m1, share) for name, share in incident_kinds().items()
+    }
     return {
-        "attendance_rate": without["attendance_rate"] + (full + 0.5 * partial * partly) / year.days,
-        "any_incident": without["any_incident"] - _prevented(year, calm, m0, m1, 1.0),
-        "incidents": without["incidents"] - fewer,
-        "any_serious_incident": without["any_serious_incident"]
-        - _prevented(year, calm, m0, m1, share),
+        **attendance_measures(process, year.days, full - fewer_full, part - fewer_part),
+        **fewer_incidents(without, fewer, prevented),
         "math_score_std": without["math_score_std"] + process.math_effect * rise,
         "reading_score_std": without["reading_score_std"] + process.reading_effect * rise,
     }
@@ -230,7 +238,7 @@ def _prevented(year: _Year, calm: Floats, m0: Floats, m1: Floats, share: float) 
     natural = share * m0
     visited = share * (m0 * (1 - year.share_after) + m1 * year.share_after)
     other = (1 - share) * m0 * year.share_before
-    gain = _laplace(year, visited) - _laplace(year, natural)
-    gain_calm = _laplace(year, visited + other) - _laplace(year, natural + other)
+    gain = laplace(visited, year.shape) - laplace(natural, year.shape)
+    gain_calm = laplace(visited + other, year.shape) - laplace(natural + other, year.shape)
     likelier = (calm + year.by_incident) * gain - year.by_incident * gain_calm
     return np.asarray((likelier * year.chance).sum(axis=1))

@@ -20,8 +20,10 @@ __all__ = [
     "draw_incidents",
     "incident_events",
     "incident_table",
+    "mean_days_suspended",
     "serious_share",
     "suspended",
+    "suspended_share",
 ]
 
 BEHAVIORS = (
@@ -102,8 +104,7 @@ class IncidentEvents:
     @property
     def serious(self) -> Booleans:
         """Severe behavior, or an out-of-school suspension."""
-        severe = (self.behavior >= SEVERE) & (self.behavior <= LAST_SEVERE)
-        return np.asarray(severe | (self.action == OUT_OF_SCHOOL))
+        return np.asarray(_severe(self.behavior) | (self.action == OUT_OF_SCHOOL))
 
 
 def suspended(events: IncidentEvents) -> Booleans:
@@ -152,11 +153,42 @@ def incident_events(
 
 def serious_share() -> float:
     """Return the probability that an incident is serious."""
-    share = np.array([share for _, share, _ in BEHAVIORS])
-    suspended = np.array([chance for _, _, chance in BEHAVIORS])
-    number = np.arange(len(BEHAVIORS))
-    severe = (number >= SEVERE) & (number <= LAST_SEVERE)
-    return float(np.average(np.where(severe, 1.0, suspended), weights=share))
+    behavior = np.arange(len(BEHAVIORS))
+    out, _ = _suspension_chances(behavior)
+    return _over_behaviors(np.where(_severe(behavior), 1.0, out))
+
+
+def suspended_share() -> float:
+    """Return the probability that an incident leads to a suspension, in or out of school."""
+    out, within = _suspension_chances(np.arange(len(BEHAVIORS)))
+    return _over_behaviors(out + within)
+
+
+def mean_days_suspended() -> float:
+    """Return the mean number of days of suspension that an incident leads to."""
+    behavior = np.arange(len(BEHAVIORS))
+    out, within = _suspension_chances(behavior)
+    return _over_behaviors(out * (1 + _longest_suspension(behavior)) / 2 + within)
+
+
+def _over_behaviors(values: Floats) -> float:
+    """Return the mean over the behaviors, shape (behaviors,), each as often as it is."""
+    return float(np.average(values, weights=[share for _, share, _ in BEHAVIORS]))
+
+
+def _severe(behavior: Integers) -> Booleans:
+    return np.asarray((behavior >= SEVERE) & (behavior <= LAST_SEVERE))
+
+
+def _suspension_chances(behavior: Integers) -> tuple[Floats, Floats]:
+    """Return the probabilities of a suspension out of school and in school."""
+    out = np.array([chance for _, _, chance in BEHAVIORS])[behavior]
+    return out, np.minimum(IN_SCHOOL, 1 - out)
+
+
+def _longest_suspension(behavior: Integers) -> Integers:
+    """Return the longest suspension out of school; every length up to it is as likely."""
+    return np.where(_severe(behavior), 10, 3)
 
 
 def _bystanders(
@@ -222,11 +254,9 @@ def incident_table(
 
 def _actions(behavior: Integers, u_action: Floats, u_days: Floats) -> tuple[Integers, Integers]:
     """Return action and days of those who took part in incidents of the given behaviors."""
-    chance = np.array([chance for _, _, chance in BEHAVIORS])[behavior]
-    limits = np.cumsum([chance, np.minimum(IN_SCHOOL, 1 - chance), OTHER_ACTION * (1 - chance)], 0)
+    out, within = _suspension_chances(behavior)
+    limits = np.cumsum([out, within, OTHER_ACTION * (1 - out)], 0)
     kind = (u_action >= limits).sum(axis=0)
-    longest = np.where((behavior >= SEVERE) & (behavior <= LAST_SEVERE), 10, 3)
-    days = np.select(
-        [kind == OUT_OF_SCHOOL, kind == IN_SCHOOL_ACTION], [1 + np.floor(u_days * longest), 1], 0
-    )
+    length = 1 + np.floor(u_days * _longest_suspension(behavior))
+    days = np.select([kind == OUT_OF_SCHOOL, kind == IN_SCHOOL_ACTION], [length, 1], 0)
     return kind, days.astype(np.int64)

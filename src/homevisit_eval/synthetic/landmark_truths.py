@@ -12,19 +12,18 @@ from numpy.typing import NDArray
 from homevisit_eval.errors import DesignError
 from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.expected import factor_between
+from homevisit_eval.synthetic.expected_measures import rounded
 from homevisit_eval.synthetic.parameters import District
-from homevisit_eval.synthetic.process import rows_of
+from homevisit_eval.synthetic.process import rows_of, strengths
 from homevisit_eval.synthetic.school_year import SchoolYear
 from homevisit_eval.synthetic.simulate import simulate_years
 from homevisit_eval.synthetic.students import student_ids
 from homevisit_eval.synthetic.visit_truths import (
-    RATE_DIGITS,
     VISIT_OUTCOMES,
     KnownAtVisit,
     expected_rest,
     first_visits,
     known_at_visit,
-    strengths,
     windows,
 )
 from homevisit_eval.synthetic.visits import PROGRAMS
@@ -60,9 +59,9 @@ def landmark_truth(
         FEC) before the landmark day of that year, and enrolled on it or later: ``student_id,
         school_year, window`` ("before_year", or "fall" to December 31, or "spring"), ``program,
         date`` (of the visit; "before_year": the first enrolled day), ``days_after`` (enrolled
-        days from the landmark on, that day included), and for each outcome of those days
-        (attendance rate, any incident, number of incidents, any serious incident) its expected
-        value with the visit (``_m1``) and without any visit in that year (``_m0``).
+        days from the landmark on, that day included), and for each outcome of those days (of
+        attendance and discipline, as in `visit_truth_table`) its expected value with the visit
+        (``_m1``) and without any visit in that year (``_m0``).
 
     Raises
     ------
@@ -205,7 +204,7 @@ def _frame(
     known = rows_of(known, kept)
     known = replace(known, roll=rows_of(known.roll, kept), process=rows_of(known.process, kept))
     days, factor = when.days[kept], when.factor[kept]
-    untouched, visited = strengths(known.process)
+    untouched, visited = strengths(known.process, before=known.day < 0)
     date = lived.calendar.dates[known.position]
     window = windows(date, lived.roll.school_year)
     columns = {
@@ -219,5 +218,5 @@ def _frame(
     for regime, strength in (("m1", visited), ("m0", untouched)):
         expected = expected_rest(district, known, strength, days=days, factor=factor)
         for name in VISIT_OUTCOMES:
-            columns[f"{name}_{regime}"] = np.round(expected[name], RATE_DIGITS)
+            columns[f"{name}_{regime}"] = rounded(name, expected[name])
     return pd.DataFrame(columns)

@@ -18,7 +18,7 @@ from homevisit_eval.synthetic.draws import Draw, Draws, normal
 from homevisit_eval.synthetic.enrollment import Enrollment
 from homevisit_eval.synthetic.incidents import Incidents, draw_incidents
 from homevisit_eval.synthetic.parameters import District
-from homevisit_eval.synthetic.process import Process
+from homevisit_eval.synthetic.process import Process, strengths
 
 __all__ = ["Chance", "Conduct", "Regime", "before_year", "draw_chance", "never", "realize"]
 
@@ -113,38 +113,34 @@ def draw_chance(
     )
 
 
-def happens(
-    mark: Floats, row: Integers, later: Booleans, effect: Floats, process: Process
+def _happens(
+    events: Absences | Incidents, effect: Floats, regime: Regime, works: tuple[Floats, Floats]
 ) -> Booleans:
     """Return which events a visit does not prevent.
 
     Parameters
     ----------
-    mark, row
-        Shape (e,), the events' uniform numbers and student-years.
-    later
-        Shape (e,), whether they come after the visit.
     effect
         Shape (n,), at full strength.
+    works
+        Shape (n,) each, the strength through the day of the visit and after it.
     """
-    untouched = process.lasting + process.classmates
-    visited = np.maximum(process.lasting, 1.0) + process.classmates
+    row, (untouched, visited) = events.row, works
+    later = events.position > regime.position[row]
     strength = np.where(later, visited[row], untouched[row])
-    return np.asarray(mark < np.exp(-effect[row] * strength))
+    return np.asarray(events.mark < np.exp(-effect[row] * strength))
 
 
 def realize(process: Process, chance: Chance, regime: Regime) -> Conduct:
     """Return what happens under a regime."""
     n = len(process.absence)
     absences, incidents = chance.absences, chance.incidents
-    later = absences.position > regime.position[absences.row]
-    absent = happens(absences.mark, absences.row, later, process.absence_effect, process)
-    later = incidents.position > regime.position[incidents.row]
-    involved = happens(incidents.mark, incidents.row, later, process.incident_effect, process)
+    untouched, visited = strengths(process, before=regime.position == BEFORE)
+    works = untouched, visited
+    absent = _happens(absences, process.absence_effect, regime, works)
+    involved = _happens(incidents, process.incident_effect, regime, works)
     quarters = np.bincount(absences.row, absences.quarters * absent, n)
-    strength = (
-        process.lasting + process.classmates + regime.left * np.maximum(1 - process.lasting, 0)
-    )
+    strength = untouched + regime.left * (visited - untouched)
     return Conduct(
         absent=absent,
         involved=involved,

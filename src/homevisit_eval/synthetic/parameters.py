@@ -173,6 +173,11 @@ class Selection:
     Before the year the probability is ``highest * expit(score)``. The score is linear in the terms
     below, all measured in the school year before; a student without that year counts as average.
 
+    Of students visited before the year under FEP or FEC, a share has a second completed visit on
+    another day before it, of the same program and mode: with probability ``twice * expit(
+    twice_absence * x + twice_any_incident * any incident + twice_at_risk * at risk)``. To the
+    sum the hidden trait adds as to the score.
+
     During the year each student of a program school has one round: a day drawn from the first
     days of the year's two-week rounds, the same weekday for all rounds of a student. On that
     day the student is visited with probability ``during + during_incident * (any incident so
@@ -202,6 +207,10 @@ class Selection:
         Main effects and the interaction.
     english_learner, disability, visited_prior, grade
         Further terms; `grade` a grade from grade 3 on, both ways.
+    twice
+        Bound of the probability of a second visit before the year; 0: no student has two.
+    twice_absence, twice_any_incident, twice_at_risk
+        Terms of that probability, measured as those of the score.
     early_childhood, early_childhood_during
         Probability of a visit under EC before and during the year, in pre-K of a school that
         takes part.
@@ -233,6 +242,10 @@ class Selection:
     disability: float = 0.20
     visited_prior: float = 0.50
     grade: float = -0.08
+    twice: Share = 0.0
+    twice_absence: float = 0.6
+    twice_any_incident: float = 1.5
+    twice_at_risk: float = 0.5
     early_childhood: Share = 0.25
     early_childhood_during: Share = 0.25
     during: tuple[Share, ...] = (0.05, 0.05, 0.05, 0.05, 0.05, 0.05)
@@ -259,9 +272,10 @@ class VisitEffects:
     of students of one grade, times the part of the year that is left at the visit. No visit does
     harm: an exponent or a rise below 0 counts as 0.
 
-    The strength is 1 after a visit of the year, `lasting` to the power k before it if the
-    last visit was k years ago, else 0; `classmates` times the share of classmates visited before
-    the year is added to it. Visits under EC, attempts, and a second visit change nothing.
+    The strength is 1 after a visit of the year, and ``1 + twice`` if there were two before it;
+    `lasting` to the power k before a visit if the last one was k years ago, else 0; `classmates`
+    times the share of classmates visited before the year is added to it. Visits under EC, attempts,
+    and a further visit during the year change nothing.
 
     Parameters
     ----------
@@ -272,6 +286,8 @@ incidents_grade, math_grade
         How it differs between students.
     school_sd
         SD of the school's multiplier, whose mean is 1.
+    twice
+        What a second visit before the year adds to the strength of one, in that year.
     lasting
         What is left of a visit's strength a year later.
     classmates
@@ -294,6 +310,7 @@ incidents_grade, math_grade
     math_grade: float = 0.02
     reading: float = 0.040
     school_sd: NotNegative = 0.0
+    twice: NotNegative = 0.0
     lasting: Share = 0.25
     classmates: NotNegative = 0.0
     retention: NotNegative = 0.0

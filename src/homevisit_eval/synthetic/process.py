@@ -21,12 +21,13 @@ from homevisit_eval.synthetic.schools import LOWEST_GRADE, Schools
 from homevisit_eval.synthetic.staff import Classes
 from homevisit_eval.synthetic.students import Students
 
-__all__ = ["Process", "hidden_trait", "make_process", "rows_of"]
+__all__ = ["Process", "hidden_trait", "make_process", "rows_of", "strengths"]
 
 FULL_YEAR = 180
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
 Record = TypeVar("Record")
 
 
@@ -51,6 +52,8 @@ class Process:
         incidents, falls at full strength of a visit.
     math_effect, reading_effect
         Rise of scores at full strength, SDs.
+    before
+        Strength of visits before the year: 1, or more where two are made.
     lasting
         Strength that is left of visits in earlier years.
     classmates
@@ -67,6 +70,7 @@ class Process:
     incident_effect: Floats
     math_effect: Floats
     reading_effect: Floats
+    before: Floats
     lasting: Floats
     classmates: Floats
 
@@ -79,6 +83,19 @@ def rows_of(record: Record, rows: Integers) -> Record:
         if isinstance(value := getattr(record, field.name), np.ndarray)
     }
     return replace(record, **taken)  # type: ignore[type-var]
+
+
+def strengths(process: Process, *, before: Booleans | bool = False) -> tuple[Floats, Floats]:
+    """Return the strength that works without and with a visit of the year, shape (n,) each.
+
+    Parameters
+    ----------
+    before
+        Shape (n,) or one value, whether the visit, or two of them, come before the year.
+    """
+    visit = np.where(before, process.before, 1.0)
+    untouched = process.lasting + process.classmates
+    return untouched, np.maximum(process.lasting, visit) + process.classmates
 
 
 def hidden_trait(
@@ -103,6 +120,7 @@ def make_process(
     baseline: Baseline,
     hidden: Floats,
     classmates: Floats,
+    twice: Booleans,
     year_index: int,
 ) -> Process:
     """Return the propensities of year number `year_index` (from 0).
@@ -115,6 +133,8 @@ def make_process(
         Shape (n,), the hidden trait.
     classmates
         Shape (n,), the share of classmates visited before the year.
+    twice
+        Shape (n,), who is visited twice before it.
     """
     who, grade, school = roll.student, roll.grade, roll.school
     risk, disability = status.at_risk, status.disability
@@ -166,6 +186,7 @@ def make_process(
         incidents=np.exp(incidents),
         math=shared + math,
         reading=shared + reading,
+        before=np.where(twice, 1 + effects.twice, 1.0),
         lasting=_lasting(effects.lasting, baseline),
         classmates=effects.classmates * classmates,
         **_effects(district, schools, roll, status=status, baseline=baseline),

@@ -43,6 +43,8 @@ from homevisit_eval.synthetic.visits import (
     choose_summer_visits,
     choose_year_visits,
     make_rounds,
+    no_year_visits,
+    second_probability,
     summer_probability,
 )
 
@@ -202,6 +204,7 @@ def live_through(
     last: SchoolYear | None,
     draws: Draws,
     summer_visits: bool = True,
+    year_visits: bool = True,
 ) -> SchoolYear:
     """Return the school year of the students in `roll`.
 
@@ -210,7 +213,9 @@ def live_through(
     last
         The year before; None in the first.
     summer_visits
-        Whether FEP and FEC visit before this year.
+        Whether there are visits before this year.
+    year_visits
+        Whether there are visits during it.
     """
     year_index = roll.school_year - district.school_years[0]
     status = make_status(district, schools, students, roll, draws)
@@ -221,15 +226,16 @@ def live_through(
     classes = make_classes(staff, roll, draws)
     hidden = hidden_trait(district, students.household[roll.student], roll.school_year, draws)
 
-    def process_from(baseline: Baseline, classmates: Floats) -> Process:
+    def process_from(baseline: Baseline, classmates: Floats, twice: Booleans) -> Process:
         return make_process(
             district, schools, students, roll, status=status, classes=classes,
-            baseline=baseline, hidden=hidden, classmates=classmates, year_index=year_index,
+            baseline=baseline, hidden=hidden, classmates=classmates, twice=twice,
+            year_index=year_index,
         )  # fmt: skip
 
-    alone = np.zeros(len(roll.student))
+    alone, nobody = np.zeros(len(roll.student)), np.zeros(len(roll.student), dtype=np.bool_)
     if last is None:
-        usual = process_from(blank_baseline(district, len(alone)), alone)
+        usual = process_from(blank_baseline(district, len(alone)), alone, nobody)
         baseline = _imagined_baseline(district, roll, process=usual, status=status, draws=draws)
     else:
         baseline = _baseline_from(district, roll, last)
@@ -238,16 +244,20 @@ def live_through(
         year_index=year_index,
     )  # fmt: skip
     summer = choose_summer_visits(
-        district, schools, roll, chance=probability, year_index=year_index, draws=draws
-    )
-    process = process_from(baseline, _share_of_classmates(classes, summer.visited))
+        district, schools, roll, chance=probability,
+        second=second_probability(district, baseline=baseline, hidden=hidden),
+        year_index=year_index, draws=draws,
+    )  # fmt: skip
+    mates = _share_of_classmates(classes, summer.visited)
+    process = process_from(baseline, mates, summer.twice)
     rounds = make_rounds(schools, calendar, roll, year_index=year_index, draws=draws)
     chance = draw_chance(district, calendar, roll, process, draws)
     would, during = choose_year_visits(
         district, roll, rounds, process=process, chance=chance, summer=summer,
         year_index=year_index, draws=draws,
     )  # fmt: skip
-    nobody = np.zeros(len(alone), dtype=np.bool_)
+    if not year_visits:
+        would = during = no_year_visits(len(alone))
     without = realize(process, chance, regime_of(roll, nobody, would))
     with_visit = realize(process, chance, before_year(len(alone)))
     conduct = _chosen(summer.visited, chance, with_visit, without)

@@ -93,7 +93,8 @@ def simulate(
         Names of the tables to make (`TABLES`). A table's rows do not depend on which others
         are made; none at all is the fast way to `student_years` and `truth`.
     outcomes
-        Names of the outcomes in the truth (`OUTCOMES`); all but chronic absence cost little.
+        Names of the outcomes in the truth (`OUTCOMES`); all but chronic absence and
+        truancy cost little.
     replication
         A number above 0 keeps schools, teachers, students and everything before the first of
         the district's ``truth_years``, and draws visits and outcomes from then on anew.
@@ -136,7 +137,7 @@ def simulate(
 
 
 def simulate_years(
-    district: District, draws: Draws, *, no_summer_visits_in: int = 0
+    district: District, draws: Draws, *, no_summer_visits_in: int = 0, no_visits_from: int = 0
 ) -> tuple[Schools, Students, list[SchoolYear]]:
     """Return schools, students and school years as arrays, without tables.
 
@@ -144,6 +145,8 @@ def simulate_years(
     ----------
     no_summer_visits_in
         A school year before which nobody is visited, though visits would have been made.
+    no_visits_from
+        A school year from which on nobody is visited, before years or during them; 0 for none.
     """
     schools = make_schools(district, draws)
     students = no_students()
@@ -151,6 +154,7 @@ def simulate_years(
     for school_year in district.school_years:
         calendar = make_calendar(district, school_year, len(schools.ids), draws)
         last = years[-1] if years else None
+        visits = not no_visits_from or school_year < no_visits_from
         students, roll = enroll(
             district,
             schools,
@@ -168,7 +172,8 @@ def simulate_years(
                 roll,
                 last=last,
                 draws=draws,
-                summer_visits=school_year != no_summer_visits_in,
+                summer_visits=visits and school_year != no_summer_visits_in,
+                year_visits=visits,
             )
         )
     return schools, students, years

@@ -184,7 +184,8 @@ def _kinds(name: str, table: pd.DataFrame) -> dict[str, str]:
     if name != TRUTH:
         columns = {column.name: column.kind for column in schema_of(name).columns}
         return {column: columns[column] for column in table.columns}
-    known = {"student_id": "identifier", "school_year": "integer", "visited_before_year": "integer"}
+    integers = ("school_year", "visited_before_year", "visits_before_year")
+    known = {"student_id": "identifier", **dict.fromkeys(integers, "integer")}
     return {column: known.get(column, "number") for column in table.columns}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from homevisit_eval.synthetic.attendance import PARTIAL, TARDY, UNEXCUSED
+from homevisit_eval.synthetic.attendance import PARTIAL, TARDY, TRUANT_DAYS, UNEXCUSED
 from homevisit_eval.synthetic.calendars import count_positions
 from homevisit_eval.synthetic.incidents import suspended
 from homevisit_eval.synthetic.school_year import SchoolYear
@@ -16,7 +16,6 @@ from homevisit_eval.synthetic.surveys import SCALES, SurveyAnswers, scale_scores
 
 __all__ = ["student_year_table"]
 
-TRUANT_DAYS = 10
 THOUSANDTHS = 1000  # of a scale point, in which the panel adds scores up
 AGE_IN_KINDERGARTEN = 5.5
 

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from homevisit_eval.synthetic.attendance import TRUANT_DAYS, UNEXCUSED
 from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.expected import expected_outcomes
+from homevisit_eval.synthetic.expected_measures import ATTENDANCE, CONDUCT, rounded
 from homevisit_eval.synthetic.incidents import incident_events
 from homevisit_eval.synthetic.outcomes import Conduct, before_year, draw_chance, realize
 from homevisit_eval.synthetic.parameters import District
 from homevisit_eval.synthetic.process import rows_of
 from homevisit_eval.synthetic.school_year import SchoolYear, regime_of
-from homevisit_eval.synthetic.visit_truths import RATE_DIGITS, visit_truth_table
+from homevisit_eval.synthetic.visit_truths import visit_truth_table
 from homevisit_eval.synthetic.visits import choose_year_visits
 
 __all__ = ["OUTCOMES", "expected_of_rows", "standardized", "truth_table", "visit_truth_table"]
 
-SCORE_DIGITS = 4
 CHRONIC_DRAWS = 32
 FURTHER_DRAWS = 1_000_000  # beyond any replication of a certificate
-OUTCOMES: tuple[str, ...] = (
-    "attendance_rate", "chronic_absence", "any_incident", "incidents", "any_serious_incident",
-    "math_score_std", "reading_score_std",
-)  # fmt: skip
 SCORES = ("math_score_std", "reading_score_std")
+CHRONIC = ("chronic_absence", "chronic_truancy")
+OUTCOMES: tuple[str, ...] = ATTENDANCE + CHRONIC + CONDUCT + SCORES
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -44,16 +44,18 @@ def truth_table(
 ) -> pd.DataFrame:
     """Return the expected and realized outcomes of both regimes for each student-year.
 
-    Columns end in ``_m1`` and ``_m0`` (expected with and without a visit before the year),
-    ``_y1`` and ``_y0`` (realized), and where classmates matter ``_mn`` (expected without any
-    program).
+    Columns end in ``_m1`` and ``_m0`` (expected with and without a visit before the year), and
+    where classmates matter ``_mn`` (expected without any program). Attendance rate, chronic
+    absence, incidents (any, their number, any serious one) and scores have ``_y1`` and ``_y0``
+    (realized), too. Where some are visited twice, "with" means as often as the student is; then
+    ``visits_before_year`` is 0, 1 or 2, and ``_ms`` is expected with a single visit.
 
     Parameters
     ----------
     outcomes
-        Which outcomes. The expected values of chronic absence have no closed form: they are
-        means over 32 further draws of the year, with a Monte Carlo error, and take the most
-        time.
+        Which outcomes. The expected values of chronic absence and chronic truancy have no closed
+        form: they are means over the same 32 further draws of the year, with a Monte Carlo
+        error, and take the most time.
     """
     parts = [
         _truth(district, year, ids, draws, outcomes)
@@ -72,15 +74,15 @@ def _truth(
 ) -> pd.DataFrame:
     rows = np.flatnonzero(np.isin(lived.roll.grade, district.truth_grades))
     expected = standardized(expected_of_rows(district, lived, rows), lived, rows)
-    regimes = ("1", "0", "n") if district.effects.classmates else ("1", "0")
+    twice = district.selection.twice > 0
+    regimes = ("1", "0", *"n" * (district.effects.classmates > 0), *"s" * twice)
     columns = {
         f"{name}_m{regime}": values
         for regime in regimes
         for name, values in expected[regime].items()
     }
-    if "chronic_absence" in outcomes:
-        one, zero = _chronic_absence(district, lived, rows, draws)
-        columns |= {"chronic_absence_m1": one, "chronic_absence_m0": zero}
+    if set(CHRONIC) & set(outcomes):
+        columns |= _chronic(district, lived, rows, draws)
     for regime, conduct in (("1", lived.if_visited), ("0", lived.if_unvisited)):
         as_lived = lived.summer.visited == (regime == "1")
         realized = _realized(district, lived, conduct, as_lived, draws)
@@ -91,17 +93,20 @@ def _truth(
         "school_year": np.full(len(rows), lived.roll.school_year),
         "visited_before_year": lived.summer.visited[rows].astype(np.int64),
     }
+    if twice:
+        summer = rows_of(lived.summer, rows)
+        table["visits_before_year"] = summer.visited.astype(np.int64) + summer.twice
     for name in [name for name in OUTCOMES if name in outcomes]:
-        for suffix in ("m1", "m0", "mn", "y1", "y0"):
+        for suffix in ("m1", "ms", "m0", "mn", "y1", "y0"):
             if f"{name}_{suffix}" in columns:
-                table[f"{name}_{suffix}"] = _rounded(name, suffix, columns[f"{name}_{suffix}"])
+                table[f"{name}_{suffix}"] = _printed(name, suffix, columns[f"{name}_{suffix}"])
     return pd.DataFrame(table)
 
 
-def _rounded(name: str, suffix: str, values: Floats) -> NDArray[np.generic]:
+def _printed(name: str, suffix: str, values: Floats) -> NDArray[np.generic]:
     if suffix[0] == "y" and name not in (*SCORES, "attendance_rate"):
         return values.astype(np.int64)
-    return np.round(values, SCORE_DIGITS if name in SCORES else RATE_DIGITS)
+    return rounded(name, values)
 
 
 def expected_of_rows(
@@ -154,15 +159,19 @@ def _realized(
     }
 
 
-def _chronic_absence(
+def _chronic(
     district: District, lived: SchoolYear, rows: Integers, draws: Draws
-) -> tuple[Floats, Floats]:
-    """Return the share of further draws of the year with more than 10 % of days missed."""
+) -> dict[str, Floats]:
+    """Return the shares of further draws of the year that are chronic, by column.
+
+    Chronic absence: over 10 % of days missed. Chronic truancy: 10 unexcused full days or more.
+    """
     roll, process = rows_of(lived.roll, rows), rows_of(lived.process, rows)
     rounds, summer = rows_of(lived.rounds, rows), rows_of(lived.summer, rows)
-    index = roll.school_year - district.school_years[0]
-    nobody = np.zeros(len(rows), dtype=np.bool_)
-    totals = np.zeros((2, len(rows)))
+    index, n = roll.school_year - district.school_years[0], len(rows)
+    nobody = np.zeros(n, dtype=np.bool_)
+    regimes = ("1", "0", *"s" * (district.selection.twice > 0))
+    shares = {f"{name}_m{regime}": np.zeros(n) for name in CHRONIC for regime in regimes}
     for number in range(CHRONIC_DRAWS):
         again = Draws(draws.seed, roll.school_year, FURTHER_DRAWS + number)
         chance = draw_chance(district, lived.calendar, roll, process, again)
@@ -170,7 +179,16 @@ def _chronic_absence(
             district, roll, rounds, process=process, chance=chance, summer=summer,
             year_index=index, draws=again,
         )  # fmt: skip
-        for regime, when in enumerate((before_year(len(rows)), regime_of(roll, nobody, would))):
-            absent = realize(process, chance, when).days_absent
-            totals[regime] += absent * 10 > roll.days
-    return totals[0] / CHRONIC_DRAWS, totals[1] / CHRONIC_DRAWS
+        worlds = {
+            "1": (process, before_year(n)),
+            "0": (process, regime_of(roll, nobody, would)),
+            "s": (replace(process, before=np.ones(n)), before_year(n)),
+        }
+        unexcused = chance.absences.category == UNEXCUSED
+        for regime in regimes:
+            world, when = worlds[regime]
+            conduct = realize(world, chance, when)
+            truant = np.bincount(chance.absences.row, unexcused & conduct.absent, n)
+            shares[f"chronic_absence_m{regime}"] += conduct.days_absent * 10 > roll.days
+            shares[f"chronic_truancy_m{regime}"] += truant >= TRUANT_DAYS
+    return {column: total / CHRONIC_DRAWS for column, total in shares.items()}

@@ -11,28 +11,32 @@ from numpy.typing import NDArray
 
 from homevisit_eval.synthetic.enrollment import Enrollment
 from homevisit_eval.synthetic.expected import factor_between
-from homevisit_eval.synthetic.incidents import serious_share
+from homevisit_eval.synthetic.expected_measures import (
+    ATTENDANCE,
+    CONDUCT,
+    attendance_measures,
+    conduct_measures,
+    fewer_incidents,
+    incident_kinds,
+    laplace,
+    rounded,
+)
 from homevisit_eval.synthetic.parameters import District
-from homevisit_eval.synthetic.process import Process, rows_of
+from homevisit_eval.synthetic.process import Process, rows_of, strengths
 from homevisit_eval.synthetic.school_year import SchoolYear
 from homevisit_eval.synthetic.visits import PROGRAMS, ROUNDS
 
 __all__ = [
-    "RATE_DIGITS",
     "VISIT_OUTCOMES",
     "KnownAtVisit",
     "expected_rest",
     "first_visits",
     "known_at_visit",
-    "strengths",
     "visit_truth_table",
     "windows",
 ]
 
-RATE_DIGITS = 5
-VISIT_OUTCOMES: tuple[str, ...] = (
-    "attendance_rate", "any_incident", "incidents", "any_serious_incident",
-)  # fmt: skip
+VISIT_OUTCOMES = ATTENDANCE + CONDUCT
 ROUND_DAYS = np.arange(5, 5 + 10 * ROUNDS)  # the days of `make_rounds` over all students
 LAST_DAYS = 10  # nobody is visited on them
 
@@ -106,8 +110,9 @@ def visit_truth_table(
 
     Only FEP and FEC visits to students not visited before the year. Columns: ``student_id,
     school_year, date, program, window`` ("fall" to December 31, "spring" from January 1),
-    ``days_after`` (enrolled days after the visit) and for each outcome of those days (attendance
-    rate, any incident, number of incidents, any serious incident) its expected value
+    ``days_after`` (enrolled days after the visit) and for each outcome of those days
+    (`VISIT_OUTCOMES`: attendance and discipline as far as they are counted by the day) its
+    expected value
 
     - with the visit (``_m1``),
     - without a visit for the rest of the year (``_m0``),
@@ -149,7 +154,12 @@ def _visit_truth(district: District, lived: SchoolYear, ids: NDArray[np.object_]
         "m1": expected_rest(district, known, visited, days=after, factor=factor),
         "m0": without,
         "mw": _followed_by_visits(
-            district, known, _waiting(district, lived, rows, known), without, after
+            district,
+            known,
+            _waiting(district, lived, rows, known),
+            without,
+            days=after,
+            factor=factor,
         ),
     }
     date = calendar.dates[known.position]
@@ -163,7 +173,7 @@ def _visit_truth(district: District, lived: SchoolYear, ids: NDArray[np.object_]
     }
     for regime, outcomes in expected.items():
         for name in VISIT_OUTCOMES:
-            columns[f"{name}_{regime}"] = np.round(outcomes[name], RATE_DIGITS)
+            columns[f"{name}_{regime}"] = rounded(name, outcomes[name])
     return pd.DataFrame(columns)
 
 
@@ -177,12 +187,6 @@ def windows(date: NDArray[np.datetime64], school_year: int) -> NDArray[np.object
     """Return "fall" for dates to December 31 and "spring" from January 1 on."""
     spring = date >= np.datetime64(f"{school_year}-01-01")
     return np.where(spring, "spring", "fall").astype(object)
-
-
-def strengths(process: Process) -> tuple[Floats, Floats]:
-    """Return the strength that works without and with a visit of the year, shape (n,) each."""
-    untouched = process.lasting + process.classmates
-    return untouched, np.maximum(process.lasting, 1.0) + process.classmates
 
 
 def known_at_visit(district: District, lived: SchoolYear, rows: Integers) -> KnownAtVisit:
@@ -218,20 +222,20 @@ def expected_rest(
         Shape (n,): how many enrolled days, and the sum of the calendar's factor over them.
     """
     process = known.process
-    absence = np.exp(-process.absence_effect * strength)
-    missed = absence * (known.propensity * factor + 0.5 * district.attendance.partial * days)
+    full, part = _missed(district, known, strength, days=days, factor=factor)
     mean = known.incidents * np.exp(-process.incident_effect * strength) * days / known.roll.days
     return {
-        "attendance_rate": 1 - missed / days,
-        "any_incident": 1 - _laplace(mean, known.shape),
-        "incidents": mean,
-        "any_serious_incident": 1 - _laplace(serious_share() * mean, known.shape),
+        **attendance_measures(process, days, full, part),
+        **conduct_measures(mean, known.shape),
     }
 
 
-def _laplace(mean: Floats, shape: Floats) -> Floats:
-    """Return E[exp(-G * mean)] of a gamma variable G with mean 1."""
-    return np.asarray((1 + mean / shape) ** -shape)
+def _missed(
+    district: District, known: KnownAtVisit, strength: Floats, *, days: Floats, factor: Floats
+) -> tuple[Floats, Floats]:
+    """Return the days expected to be missed as a whole and in part, see `expected_rest`."""
+    left = np.exp(-known.process.absence_effect * strength)
+    return left * known.propensity * factor, left * district.attendance.partial * days
 
 
 def _waiting(
@@ -294,7 +298,9 @@ def _followed_by_visits(
     known: KnownAtVisit,
     waiting: _Waiting,
     without: Mapping[str, Floats],
+    *,
     days: Floats,
+    factor: Floats,
 ) -> Outcomes:
     """Return what is expected after the day of the visit if later visits take their course.
 
@@ -302,35 +308,33 @@ def _followed_by_visits(
     ----------
     without
         Expected outcomes without any visit for the rest of the year.
-    days
-        Shape (n,), enrolled days after the visit.
+    days, factor
+        As in `expected_rest`, of the days after the visit.
     """
-    process, share = known.process, serious_share()
+    process, partial = known.process, district.attendance.partial
     untouched, visited = (strength[:, None] for strength in strengths(process))
     a0, a1 = (np.exp(-process.absence_effect[:, None] * s) for s in (untouched, visited))
     daily = (known.incidents / known.roll.days)[:, None]
     m0, m1 = (daily * np.exp(-process.incident_effect[:, None] * s) for s in (untouched, visited))
     shape = known.shape[:, None]
     before = m0 * waiting.since
-    none = np.where(waiting.quiet, _laplace(before, shape), 0.0)
+    none = np.where(waiting.quiet, laplace(before, shape), 0.0)
     hazard = waiting.calm + waiting.by_incident * (1 - none)
     # E[G h]: G and 1{no incident before} are dependent
     weighted = np.where(waiting.quiet, (1 + before / shape) ** (-shape - 1), 0.0)
     counted = waiting.calm + waiting.by_incident * (1 - weighted)
-    missed = (a0 - a1) * (
-        known.propensity[:, None] * waiting.factor_after
-        + 0.5 * district.attendance.partial * waiting.after
-    )
-    present = (waiting.chance * hazard * missed).sum(axis=1)
+    saved = waiting.chance * hazard * (a0 - a1)
+    fewer_full = known.propensity * (saved * waiting.factor_after).sum(axis=1)
+    fewer_part = partial * (saved * waiting.after).sum(axis=1)
+    full, part = _missed(district, known, untouched[:, 0], days=days, factor=factor)
     fewer = (waiting.chance * counted * (m0 - m1) * waiting.after).sum(axis=1)
     prevented = {
-        name: _prevented(waiting, m0, m1, shape, days=days, share=part)
-        for name, part in (("any_incident", 1.0), ("any_serious_incident", share))
+        name: _prevented(waiting, m0, m1, shape, days=days, share=share)
+        for name, share in incident_kinds().items()
     }
     return {
-        "attendance_rate": without["attendance_rate"] + present / days,
-        "incidents": without["incidents"] - fewer,
-        **{name: without[name] - gain for name, gain in prevented.items()},
+        **attendance_measures(process, days, full - fewer_full, part - fewer_part),
+        **fewer_incidents(without, fewer, prevented),
     }
 
 
@@ -356,8 +360,8 @@ def _prevented(
     natural = share * m0 * days[:, None]
     visited = natural - share * (m0 - m1) * waiting.after
     other = m0 + (1 - share) * m0 * np.maximum(waiting.since - 1, 0)
-    gain = _laplace(visited, shape) - _laplace(natural, shape)
-    gain_calm = _laplace(visited + other, shape) - _laplace(natural + other, shape)
+    gain = laplace(visited, shape) - laplace(natural, shape)
+    gain_calm = laplace(visited + other, shape) - laplace(natural + other, shape)
     likelier = (waiting.calm + waiting.by_incident) * gain
     likelier -= np.where(waiting.quiet, waiting.by_incident * gain_calm, 0.0)
     return np.asarray((waiting.chance * likelier).sum(axis=1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,8 @@ __all__ = [
     "choose_summer_visits",
     "choose_year_visits",
     "make_rounds",
+    "no_year_visits",
+    "second_probability",
     "summer_probability",
     "visit_table",
 ]
@@ -54,10 +56,13 @@ class SummerVisits:
         Position in `PROGRAMS` of a completed visit, 0 for none.
     attempted
         Program of an attempt that was not completed, 0 for none.
+    twice
+        Whether a second visit, of the same program, was completed on another day.
     """
 
     program: Integers
     attempted: Integers
+    twice: Booleans
 
     @property
     def visited(self) -> Booleans:
@@ -159,21 +164,45 @@ def summer_probability(
     return np.where((program != NONE) & roll.at_time_zero, chance, 0.0)
 
 
+def second_probability(district: District, *, baseline: Baseline, hidden: Floats) -> Floats:
+    """Return the probability of a second visit before the year of each student who has a first."""
+    rules = district.selection
+    score = (
+        rules.twice_absence * baseline.absence_hinge
+        + rules.twice_any_incident * (baseline.incidents > 0)
+        + rules.twice_at_risk * baseline.at_risk
+        + district.hidden.strength * district.hidden.visits * hidden
+    )
+    return np.asarray(rules.twice * expit(score))
+
+
 def choose_summer_visits(
     district: District,
     schools: Schools,
     roll: Enrollment,
     *,
     chance: Floats,
+    second: Floats,
     year_index: int,
     draws: Draws,
 ) -> SummerVisits:
-    """Draw who is visited before the school year, each with the given probability."""
+    """Draw who is visited before the school year, and who of them twice.
+
+    Parameters
+    ----------
+    chance, second
+        Shape (n,): probabilities of a visit, and of a second one after a visit.
+    """
     program = _program(schools, roll, year_index)
     u_visit, u_attempt = draws.stream(Draw.SUMMER_VISITS, roll.school_year).random((2, len(chance)))
     visited = u_visit < chance
     attempted = (chance > 0) & (u_attempt < district.selection.attempted)
-    return SummerVisits(np.where(visited, program, NONE), np.where(attempted, program, NONE))
+    made = SummerVisits(
+        program=np.where(visited, program, NONE),
+        attempted=np.where(attempted, program, NONE),
+        twice=draws.stream(Draw.SECOND_VISITS, roll.school_year).random(len(chance)) < second,
+    )
+    return replace(made, twice=made.twice & made.visited)
 
 
 def make_rounds(
@@ -236,6 +265,12 @@ def choose_year_visits(
     return visits(hazard), visits(np.where(again, rules.second, hazard))
 
 
+def no_year_visits(n: int) -> YearVisits:
+    """Return the visits during a year in which none of n students is visited."""
+    nothing = np.full(n, NONE)
+    return YearVisits(nothing, np.full(n, -1), np.full(n, AFTER))
+
+
 def visit_table(
     calendar: YearCalendar,
     roll: Enrollment,
@@ -262,12 +297,18 @@ def visit_table(
     july = np.datetime64(f"{roll.school_year - 1}-{JULY_8}")
     date = july + np.floor(u_summer * SUMMER_DAYS).astype(np.int64)
     earlier = date - 1 - np.floor(u_before * 7).astype(np.int64)
-    rows = [np.flatnonzero(p) for p in (summer.program, summer.attempted, during.program)]
+    u_again = draws.stream(Draw.SECOND_VISITS, roll.school_year).random((2, len(date)))[1]
+    days_on = 1 + np.floor(u_again * (SUMMER_DAYS - 1)).astype(np.int64)
+    again = july + ((date - july).astype(np.int64) + days_on) % SUMMER_DAYS  # never the same day
+    kinds = (summer.program, summer.attempted, during.program, summer.twice * summer.program)
+    rows = [np.flatnonzero(program) for program in kinds]
     row = np.concatenate(rows)
-    dates = [date[rows[0]], earlier[rows[1]], calendar.dates[during.position[rows[2]]]]
-    programs = [summer.program[rows[0]], summer.attempted[rows[1]], during.program[rows[2]]]
+    dates = [
+        date[rows[0]], earlier[rows[1]], calendar.dates[during.position[rows[2]]], again[rows[3]],
+    ]  # fmt: skip
+    programs = [program[at] for program, at in zip(kinds, rows, strict=True)]
     by_video = (roll.school_year >= FIRST_VIRTUAL_YEAR) & (u_mode < virtual)
-    completed = np.repeat([1, 0, 1], [len(part) for part in rows])
+    completed = np.repeat([1, 0, 1, 1], [len(part) for part in rows])
     table = pd.DataFrame(
         {
             "student_id": ids[roll.student[row]],
