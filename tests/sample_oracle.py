@@ -76,7 +76,13 @@ def expected_sample(panel: Panel, design: StudyDesign, question: Question) -> Ex
         if key[1] in design.school_years and row["grade"] in design.grades
     ]
     reasons = {key: _ineligible(data, key, design) for key in keys}
-    measured = _measured(data, [key for key in keys if not reasons[key]], design)
+    eligible = [key for key in keys if not reasons[key]]
+    measured = _measured(data, eligible, design)
+    scores = {
+        name: _left_out(data, eligible, design, name)
+        for name in question.outcomes
+        if name.endswith("_score_std")
+    }
     homes = {
         (row["household_id"], key[1])
         for key, row in data.rows.items()
@@ -88,13 +94,14 @@ def expected_sample(panel: Panel, design: StudyDesign, question: Question) -> Ex
         reason = (
             reasons[key]
             or _out_of_contrast(data, key, question, homes)
-            or _incomplete(data, key, design, question, measured)
+            or _not_scored(data, key, question, scores)
+            or _incomplete(data, key, design, measured)
         )
         expected.reasons[reason, data.group(key, question)] += 1
         if not reason:
             here = measured[key[1], data.rows[key]["grade"]]
             expected.baseline[key] = _baseline(data, key, design, question, here, first)
-            expected.outcomes[key] = _outcomes(data, key, design, question)
+            expected.outcomes[key] = _outcomes(data, key, design, question, scores)
     return expected
 
 
@@ -178,18 +185,41 @@ def _measured(
     }
 
 
+def _left_out(
+    data: _Panel, eligible: list[Key], design: StudyDesign, name: str
+) -> dict[tuple[int, int], str]:
+    """Return the grade-years that a score is not about, and why."""
+    groups: dict[tuple[int, int], list[Key]] = {}
+    for key in eligible:
+        groups.setdefault((key[1], data.rows[key]["grade"]), []).append(key)
+    left = {}
+    for group, keys in groups.items():
+        before = sum(_value(data, key, f"{name}_prior") is not None for key in keys)
+        after = sum(_known(data.rows[key][name]) for key in keys)
+        if design.achievement.grades_without_outcome == "leave_out" and 10 * after < len(keys):
+            left[group] = "no_outcome"
+        if design.achievement.grades_without_pretest == "leave_out" and 2 * before < len(keys):
+            left[group] = "no_pretest"
+    return left
+
+
+def _not_scored(
+    data: _Panel, key: Key, question: Question, scores: dict[str, dict[tuple[int, int], str]]
+) -> str:
+    group = (key[1], data.rows[key]["grade"])
+    if set(question.outcomes) - set(scores) or not all(group in one for one in scores.values()):
+        return ""
+    why = {one[group] for one in scores.values()}
+    return "no_pretest" if "no_pretest" in why else "no_outcome"
+
+
 def _incomplete(
     data: _Panel,
     key: Key,
     design: StudyDesign,
-    question: Question,
     measured: dict[tuple[int, int], set[str]],
 ) -> str:
     here = measured[key[1], data.rows[key]["grade"]]
-    baselines = {design.outcome(name).baseline for name in question.outcomes}
-    for covariate in design.covariates:
-        if covariate.where_measured and covariate.name in baselines - here:
-            return "no_pretest"
     for covariate in design.covariates:
         if covariate.name in here and _value(data, key, covariate.name) is None:
             return f"missing_{covariate.name}"
@@ -221,12 +251,19 @@ def _baseline(
     }
 
 
-def _outcomes(data: _Panel, key: Key, design: StudyDesign, question: Question) -> dict[str, Any]:
+def _outcomes(
+    data: _Panel,
+    key: Key,
+    design: StudyDesign,
+    question: Question,
+    scores: dict[str, dict[tuple[int, int], str]],
+) -> dict[str, Any]:
     row = data.rows[key]
     values = {"days_enrolled": row["days_enrolled"]}
     for name in question.outcomes:
         scored = design.outcome(name).scale == "continuous"
         needed = 0 if scored else design.eligibility.min_days_enrolled
         enough = row["days_enrolled"] >= needed and _known(row[name])
-        values[name] = row[name] if enough else None
+        asked = (key[1], row["grade"]) not in scores.get(name, {})
+        values[name] = row[name] if enough and asked else None
     return values

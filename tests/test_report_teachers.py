@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from homevisit_eval.design import FixedEffects
+from homevisit_eval.design import FixedEffects, NearestNeighbor
 from homevisit_eval.effects import Effect, estimate_effect
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching import MatchedSample, match_students
@@ -20,6 +22,8 @@ from tiny_panel import enrolled, first_day, tiny_design, tiny_panel, visit
 
 OUTCOMES = QUESTION.outcomes
 PER_GROUP = 80
+EVERYBODY = replace(QUESTION, matching=NearestNeighbor(exact=("school_year",), caliper="none"))
+"""Without a caliper all are matched, so that counts are those of the text below."""
 
 
 @cache
@@ -43,11 +47,13 @@ def matched(movers: int, leavers: int = 12) -> MatchedSample:
             if group == "v":
                 visits.append(f"ann 2014-08-01 {name}")
     panel = teacher_panel("\n".join(staff), "\n".join(visits))
-    return match_students(select_teachers(panel, teacher_design(), QUESTION))
+    return match_students(select_teachers(panel, teacher_design(EVERYBODY), EVERYBODY))
 
 
-def effects(of: MatchedSample) -> list[Effect]:
-    model = FixedEffects(cluster="matched_set")
+def effects(
+    of: MatchedSample, cluster: Literal["matched_set", "school_id"] = "matched_set"
+) -> list[Effect]:
+    model = FixedEffects(cluster=cluster)
     return [estimate_effect(of, outcome, model) for outcome in OUTCOMES]
 
 
@@ -55,7 +61,7 @@ def test_it_shows_shares_difference_and_counts_of_teachers_and_schools() -> None
     sample = matched(movers=15)
     estimated = effects(sample)
     table = teacher_retention(estimated, sample)
-    n = sample.n_visited
+    n = PER_GROUP
     assert (table.name, table.threshold, table.synthetic) == ("B8", 10, True)
     for row, effect in enumerate(estimated):
         assert table.frame["estimate"].iloc[row] == effect.estimate
@@ -63,12 +69,25 @@ def test_it_shows_shares_difference_and_counts_of_teachers_and_schools() -> None
         for column in ("n_visited", "teachers_visited", "n_comparison", "teachers_comparison"):
             assert table.frame[column].iloc[row] == n
         assert table.frame["schools_visited"].iloc[row] == 2
+        assert table.frame["clusters"].iloc[row] == effect.clusters == PER_GROUP
+        assert table.frame["df"].iloc[row] == effect.df
     assert not table.hidden
     text = table.text()
     assert "Teachers who visit (exploratory question)" in text
     assert "Synthetic data" in text
     assert "The result is exploratory." in text
     assert "student" not in text.replace("fewer than 10 students", "")
+
+
+def test_few_degrees_of_freedom_are_flagged() -> None:
+    sample = matched(movers=15)
+    few, many = effects(sample, cluster="school_id"), effects(sample)
+    assert all(one.df < 4 and one.clusters == 2 for one in few)
+    assert all(one.df > 4 for one in many)
+    text = teacher_retention(few, sample).text()
+    assert {"Clusters (G)", "df"} <= set(re.split(r"  +", text))
+    assert f"Only {few[0].df:.1f} degrees of freedom (under 4)" in text
+    assert "degrees of freedom (under 4)" not in teacher_retention(many, sample).text()
 
 
 def test_few_who_change_school_cannot_be_found_by_subtraction() -> None:

@@ -1,4 +1,4 @@
-"""Visits during the year: what is known by the day, what counts from the next, dose, subgroups."""
+"""Visits during the year: what is known by the day, what counts from the next, subgroups."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from during_year import (
     world,
 )
 from homevisit_eval.design import (
+    Achievement,
     Covariate,
     Eligibility,
     NearestNeighbor,
@@ -170,8 +171,32 @@ class TestOutcomes:
     def test_the_test_score_of_the_year_of_a_fall_visit(self):
         rows = [*students("V", math_score_std=0.5), *students("C")]
         panel = dated_panel(rows, [visit("V", FALL)])
-        sample = select_sample(panel, design_of("fall", outcomes=(MATH,)))
+        keep = Achievement(grades_without_pretest="keep")
+        sample = select_sample(panel, design_of("fall", outcomes=(MATH,), achievement=keep))
         assert sample.outcomes["math_score_std"].fillna(-9).tolist() == [-9, 0.5]
+
+    @pytest.mark.parametrize("rule", ["leave_out", "keep"])
+    def test_grades_without_a_pretest_follow_the_rule_in_the_fall_too(self, rule):
+        rows = []
+        for grade, before in ((3, {}), (5, {"math_score_std": 0.1})):
+            for name in (f"V{grade}", f"C{grade}"):
+                rows += [
+                    student_year(name, 2014, grade - 1, **before),
+                    student_year(name, 2015, grade, math_score_std=0.5),
+                ]
+        panel = dated_panel(rows, [visit("V3", FALL), visit("V5", FALL)])
+        achievement = Achievement(grades_without_pretest=rule)
+        only = select_sample(panel, design_of("fall", outcomes=(MATH,), achievement=achievement))
+        kept = [5] if rule == "leave_out" else [3, 5]
+        assert sorted(set(only.baseline["grade"])) == kept
+        left = {one.name: (one.visited, one.comparison) for one in only.flow}
+        assert left.get("no_pretest") == ((1, 1) if rule == "leave_out" else None)
+        outcomes = (ATTENDANCE, MATH)
+        both = select_sample(panel, design_of("fall", outcomes=outcomes, achievement=achievement))
+        assert sorted(set(both.baseline["grade"])) == [3, 5]
+        seen = both.outcomes["math_score_std"].notna()
+        assert sorted(set(both.baseline.loc[seen, "grade"])) == kept
+        assert both.outcomes["attendance_rate"].notna().all()
 
 
 class TestHistory:
@@ -275,36 +300,6 @@ class TestPoison:
         sides = [sample.baseline.loc[pairs[side]] for side in ("treated", "comparison")]
         assert (sides[0]["index_date"].to_numpy() == sides[1]["index_date"].to_numpy()).all()
         assert (sides[0]["unit_id"].to_numpy() != sides[1]["unit_id"].to_numpy()).all()
-
-
-class TestDose:
-    """Before the year; visits of a day, of other programs and of the year do not add up."""
-
-    ROWS = students("ONE", "TWO", "THREE", "DAY", "MIXED", "LATE", "NONE")
-    VISITS = (
-        visit("ONE", SUMMER),
-        *(visit("TWO", SUMMER + n * DAY) for n in (0, 7)),
-        *(visit("THREE", SUMMER + n * DAY) for n in (0, 7, 14)),
-        *(visit("DAY", SUMMER, program=program) for program in ("FEP", "FEC")),
-        *(visit("MIXED", SUMMER + n * DAY, program="EC" if n else "FEP") for n in (0, 7)),
-        *(visit("LATE", day) for day in (SUMMER, FALL)),
-    )
-
-    @pytest.mark.parametrize(
-        ("dose", "visited"),
-        [
-            ("any", "DAY LATE MIXED ONE THREE TWO"),
-            ("one", "DAY LATE MIXED ONE"),
-            ("two_or_more", "THREE TWO"),
-        ],
-    )
-    def test_who_is_visited(self, dose, visited):
-        sample = select_sample(dated_panel(self.ROWS, self.VISITS), tiny_design(dose=dose))
-        rows = sample.baseline
-        assert " ".join(rows.loc[rows["visited"] == 1, "unit_id"]) == visited
-        assert rows.loc[rows["visited"] == 0, "unit_id"].tolist() == ["NONE"]
-        other = 6 - len(visited.split())
-        assert flow_of(sample).get("other_dose", (0, 0, 0)) == (0, 0, other)
 
 
 class TestSubgroup:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from homevisit_eval.design import Covariate, Eligibility, Measurement, Outcome
+from homevisit_eval.design import Achievement, Covariate, Eligibility, Measurement, Outcome
 from homevisit_eval.errors import SourceError
 from homevisit_eval.sample import flow_adds_up, select_sample
 from sample_agreement import assert_agrees
@@ -57,7 +57,8 @@ class TestOutcomes:
 
     @pytest.mark.parametrize(("days", "enough"), [(0, False), (1, False), (19, False), (20, True)])
     def test_attendance_and_discipline_need_enough_days_and_scores_none(self, days, enough):
-        design = tiny_design(outcomes=(ATTENDANCE, INCIDENT, CHRONIC, MATH))
+        outcomes = (ATTENDANCE, INCIDENT, CHRONIC, MATH)
+        design = tiny_design(outcomes=outcomes, achievement=Achievement("keep"))
         sample = self.sample(design, days_enrolled=days, math_score_std=0.5)
         observed = sample.outcomes.notna().loc[sample.baseline["unit_id"] == "SUBJECT"].iloc[0]
         assert observed["math_score_std"]
@@ -256,7 +257,8 @@ def small_districts(draw):
     comparison_schools=st.sampled_from(["any", "outside_program"]),
     programs=st.sampled_from([("FEP", "FEC"), ("FEP",), ("FEP", "FEC", "EC")]),
     modes=st.sampled_from([("in_person", "virtual"), ("in_person",)]),
-    outcomes=st.sampled_from([(ATTENDANCE,), (ATTENDANCE, INCIDENT), (MATH,)]),
+    outcomes=st.sampled_from([(ATTENDANCE,), (ATTENDANCE, INCIDENT), (MATH,), (ATTENDANCE, MATH)]),
+    achievement=st.builds(Achievement, *[st.sampled_from(["leave_out", "keep"])] * 2),
 )
 @settings(
     max_examples=40,
@@ -264,13 +266,16 @@ def small_districts(draw):
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-def test_any_small_district(district, pool, comparison_schools, programs, modes, outcomes):
+def test_any_small_district(
+    district, pool, comparison_schools, programs, modes, outcomes, achievement
+):
     """The flow adds up, holds every student-year once, and all agrees with the second reading."""
     rows = district[0]
     panel = tiny_panel(*district)
     design = tiny_design(
         covariates=COVARIATES,
         outcomes=outcomes,
+        achievement=achievement,
         school_years=(2015, 2016),
         pool=pool,
         comparison_schools=comparison_schools,

@@ -18,6 +18,7 @@ import narwhals as nw
 import pandas as pd
 
 from homevisit_eval.design import (
+    Achievement,
     Covariate,
     Eligibility,
     Measurement,
@@ -51,6 +52,7 @@ Record = dict[str, Any]
 
 DEFAULT_MEASUREMENT = Measurement()
 DEFAULT_ELIGIBILITY = Eligibility()
+DEFAULT_ACHIEVEMENT = Achievement()
 
 STRETCH_COLUMNS = ("student_id", "school_id", "school_year", "start", "end")
 SCHOOL_DAY_COLUMNS = ("school_id", "school_year", "date", "instructional_day")
@@ -324,6 +326,7 @@ def tiny_design(
     school_years: tuple[int, ...] = (2015,),
     grades: tuple[int, ...] = (1, 2, 3, 4, 5),
     eligibility: Eligibility = DEFAULT_ELIGIBILITY,
+    achievement: Achievement = DEFAULT_ACHIEVEMENT,
     **asked: Any,
 ) -> StudyDesign:
     """Return a design with one primary question, about all outcomes; `asked` changes it."""
@@ -338,4 +341,5 @@ def tiny_design(
         outcomes=tuple(outcomes),
         questions=(replace(question, outcomes=names, **asked),),
         eligibility=eligibility,
+        achievement=achievement,
     )

@@ -29,8 +29,10 @@ from homevisit_eval.report.follow_up_tables import (
     lost_by_group,
 )
 from homevisit_eval.report.rounded_blocks import few, tens_where_few_are_lost
-from homevisit_eval.report.words import outcome_unit
+from homevisit_eval.report.score_words import score_rules_aloud
+from homevisit_eval.report.words import outcome_unit, question_words
 from homevisit_eval.sample.labels import grades_text
+from homevisit_eval.sample.score_grades import score_notes
 from homevisit_eval.table import Cell, HidingRule, Kind, Sum, Table
 
 if TYPE_CHECKING:
@@ -138,7 +140,7 @@ def achievement_by_grade(
         labels=LABELS,
         notes=(*_rules(matched, conversion), *notes),
         synthetic=matched.sample.synthetic,
-        population=matched.sample.question.label,
+        population=question_words(matched.sample.question),
         unit="unit",
         digits=dict.fromkeys(("months", "months_low", "months_high"), 1),
         section="outcome",
@@ -176,7 +178,8 @@ def _by_grade(matched: MatchedSample, effect: Effect) -> tuple[list[SubgroupEffe
     notes = []
     if others:
         notes.append(
-            f"{label}: {grades_text(others)}: not tested, or only a few are; without a row."
+            f"{label}: {grades_text(others)}: not tested, only a few are, or left out; "
+            "without a row."
         )
     model = effect.model
     if not isinstance(model, FixedEffects | DifferenceInMeans) or "+" in model.cluster:
@@ -270,16 +273,11 @@ def _months(
 
 def _rules(matched: MatchedSample, conversion: LearningGains) -> tuple[str, ...]:
     """Return what is said of grades without a pretest and of months, once."""
-    left_out = any(step.name == "no_pretest" for step in matched.sample.flow)
-    pretest = (
-        "Students of grades and years without a pretest are left out before matching (flow of "
-        "students: no pretest in this grade and year); impacts are for the others."
-        if left_out
-        else "The design asks for no pretest: students without one are compared on the other "
-        "covariates."
-    )
+    sample = matched.sample
     return (
-        f"{pretest} A student-year without a score in the outcome year is not in the impact; the "
+        *score_rules_aloud(sample.design.achievement),
+        *score_notes(sample.design, sample.score_grades),
+        "A student-year without a score in the outcome year is not in the impact; the "
         "columns “Without a score” compare how many these are, in grades and years in which "
         "matched students are tested, with an interval by school.",
         "Effects of grades are from one regression of all grades, with a coefficient of visited "

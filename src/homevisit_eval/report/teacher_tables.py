@@ -41,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "p_value_adjusted": "p_value",
     "std_error": "spread",
     "df": "number",
+    "clusters": "whole_number",
     "n_visited": "count",
     "n_comparison": "count",
     "teachers_visited": "count",
@@ -56,6 +57,8 @@ LABELS: Mapping[str, str] = {
     "ci_high": "to",
     "p_value": "p",
     "p_value_adjusted": "p, adjusted",
+    "df": "df",
+    "clusters": "Clusters (G)",
     **{
         f"{name}_{group}": label
         for name in ("adjusted_mean", "n", "teachers", "schools")
@@ -83,7 +86,8 @@ def teacher_retention(effects: Sequence[Effect], matched: MatchedSample, name: s
     Returns
     -------
     Table
-        Safe to publish. Shares and differences are fractions.
+        Safe to publish. Shares and differences are fractions. A note names the rows with fewer
+        than 4 degrees of freedom, which few schools leave.
 
     Raises
     ------
@@ -120,7 +124,7 @@ def teacher_retention(effects: Sequence[Effect], matched: MatchedSample, name: s
                 ("Teachers", _both_groups("teachers")),
                 ("Schools", _both_groups("schools")),
             ),
-            csv_only=("unit", "estimand", "std_error", "df", "formula"),
+            csv_only=("unit", "estimand", "std_error", "formula"),
             groups={
                 f"{count}_{group}": (f"adjusted_mean_{group}", *BOTH)
                 for count in ("n", "teachers")
@@ -150,6 +154,7 @@ def _row(effect: Effect, matched: MatchedSample) -> dict[str, object]:
         "estimand": str(effect.estimand),
         **{field: getattr(effect, field) for field in fields},
         "df": effect.df if told else None,
+        "clusters": effect.clusters if told else None,
         "teachers_visited": effect.students_visited,
         "teachers_comparison": effect.students_comparison,
         **_schools(effect, matched),

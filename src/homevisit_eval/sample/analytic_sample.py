@@ -11,6 +11,7 @@ from homevisit_eval.design import Covariate, Question, StudyDesign
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.sample.flow import FlowStep
 from homevisit_eval.sample.missing import MissingCount
+from homevisit_eval.sample.score_grades import ScoreGrades
 
 __all__ = ["AnalyticSample"]
 
@@ -49,6 +50,9 @@ class AnalyticSample:
     exact
         Columns of the baseline that a visited and a comparison student must share, whatever the
         matching method: the day of the visit, the subgroup.
+    score_grades
+        For each test score, the grades and years without a pretest or a test, and which of them
+        its impact is not about; its outcome is missing there.
     """
 
     baseline: pd.DataFrame
@@ -64,6 +68,7 @@ class AnalyticSample:
     indicators: tuple[Covariate, ...] = ()
     imputation: int = 0
     exact: tuple[str, ...] = ()
+    score_grades: tuple[ScoreGrades, ...] = ()
 
     @property
     def adjusted_for(self) -> tuple[Covariate, ...]:

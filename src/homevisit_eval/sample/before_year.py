@@ -32,9 +32,21 @@ from homevisit_eval.sample.candidates import (
 from homevisit_eval.sample.exclusions import contrast_rules, eligibility_rules, student_years
 from homevisit_eval.sample.flow import FlowStep, excluded, flow_adds_up, remaining
 from homevisit_eval.sample.labels import grades_text, school_years_text
-from homevisit_eval.sample.measurable import require_covariates, require_groups, require_outcomes
+from homevisit_eval.sample.measurable import (
+    require_covariates,
+    require_groups,
+    require_outcomes,
+    require_scores,
+)
 from homevisit_eval.sample.missing import fill_with_indicators, missing_notes
-from homevisit_eval.sample.notes import sample_notes
+from homevisit_eval.sample.notes import outcome_notes, sample_notes
+from homevisit_eval.sample.score_grades import (
+    ScoreGrades,
+    counted_for_scores,
+    score_grades,
+    score_notes,
+    without_left_out,
+)
 from homevisit_eval.sample.windows import first_school_year_with_visits
 
 if TYPE_CHECKING:
@@ -54,12 +66,12 @@ def select_before_year(panel: Panel, design: StudyDesign, asked: Question) -> An
     names = baseline_names(design, asked)
     with kept(panel.connection, student_years(panel, design, asked, names), "sample") as rows:
         counts = _group_counts(rows)
-        measured = _measured(panel, design, asked, rows, names)
+        measured, scores = _measured(panel, design, asked, rows, names)
         pool, required = with_bands(_collect(rows, asked, names), design, measured)
-    pool = with_subgroup(pool, asked)
-    left = reasons_to_leave(pool, design, asked, measured, required)
+    pool = with_subgroup(without_left_out(pool, scores), asked)
+    left = reasons_to_leave(pool, design, asked, required, scores)
     candidates = pool[left == ""]
-    missing = shares_missing(pool[left != "no_pretest"], design, required)
+    missing = shares_missing(pool, left, design, required)
     flow = _flow(design, asked, counts, pool, left)
     assert flow_adds_up(flow), "the sample flow does not add up"
     require_groups(design, asked, candidates, flow)
@@ -78,9 +90,12 @@ def select_before_year(panel: Panel, design: StudyDesign, asked: Question) -> An
         synthetic=panel.synthetic,
         notes=(
             *sample_notes(design, asked, candidates, measured, first_visits),
+            *score_notes(design, scores),
+            *outcome_notes(asked, candidates, scores),
             *missing_notes(design.missing_covariates, missing),
         ),
         missing=missing,
+        score_grades=scores,
         exact=("subgroup",) if asked.subgroup else (),
     )
     if isinstance(design.missing_covariates, MissingIndicator):
@@ -103,19 +118,22 @@ def _measured(
     question: Question,
     rows: Frame,
     names: Sequence[str],
-) -> dict[GradeYear, tuple[str, ...]]:
-    """Say which covariates are measured in which grade-year, over its eligible students."""
+) -> tuple[dict[GradeYear, tuple[str, ...]], tuple[ScoreGrades, ...]]:
+    """Say which covariates and scores are measured where, over a grade-year's eligible students."""
+    counted = dict.fromkeys((*names, *counted_for_scores(question)))
     counts = (
         rows.filter(~nw.col("exclusion").is_in([rule.name for rule in eligibility_rules(design)]))
         .group_by("school_year", "grade")
-        .agg(nw.len().alias("students"), *(nw.col(name).count() for name in names))
+        .agg(nw.len().alias("students"), *(nw.col(name).count() for name in counted))
         .sort("school_year", "grade")
         .collect("pandas")
         .to_native()
     )
     measured = measured_in(counts, design.covariates)
-    require_covariates(panel, design, question, counts, measured)
-    return measured
+    require_covariates(panel, design, counts)
+    scores = score_grades(counts, design, question)
+    require_scores(panel, design, counts, scores)
+    return measured, scores
 
 
 def _collect(rows: Frame, question: Question, names: Sequence[str]) -> pd.DataFrame:
@@ -166,7 +184,7 @@ def _flow(
             "contrast", "Visited before the year, or possible comparison", group_counts(pool)
         ),
     ]
-    steps += baseline_exclusions(pool, left, design, question)
+    steps += baseline_exclusions(pool, left, design)
     words = {
         "complete_cases": "Complete baseline: candidates",
         "indicator": "Candidates, missing covariates filled in",

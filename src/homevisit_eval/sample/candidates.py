@@ -14,13 +14,18 @@ from homevisit_eval.design.measures import Subgroup
 from homevisit_eval.sample.bands import GradeYear, band_label, first_missing
 from homevisit_eval.sample.flow import FlowStep, excluded
 from homevisit_eval.sample.missing import MissingCount, count_missing
+from homevisit_eval.sample.score_grades import (
+    LEFT_OUT_WORDS,
+    ScoreGrades,
+    grade_years,
+    reasons_by_scores,
+)
 
 __all__ = [
     "bands_with_candidates",
     "baseline_exclusions",
     "baseline_frame",
     "group_counts",
-    "pretests",
     "reasons_to_leave",
     "shares_missing",
     "total_counts",
@@ -67,7 +72,7 @@ def with_bands(
     A covariate's values are dropped in bands in which it is not measured: they are of the few
     students who were tested out of grade.
     """
-    keys = _grade_years(pool)
+    keys = grade_years(pool)
     label = {key: band_label(names, design.covariates) for key, names in measured.items()}
     pool = pool.assign(grade_band=[label[key] for key in keys])
     required = {label[key]: names for key, names in measured.items()}
@@ -81,37 +86,37 @@ def reasons_to_leave(
     pool: pd.DataFrame,
     design: StudyDesign,
     question: Question,
-    measured: Mapping[GradeYear, tuple[str, ...]],
     required: Mapping[str, tuple[str, ...]],
+    scores: Sequence[ScoreGrades],
 ) -> npt.NDArray[np.object_]:
-    """Return why each row leaves: "no_pretest", a covariate that it lacks, "no_subgroup", or ""."""
+    """Return why each row leaves, or "".
+
+    No score of the question is about its grade-year ("no_pretest", "no_outcome"), it lacks a
+    covariate (its name), or its subgroup is not known ("no_subgroup").
+    """
     left = np.full(len(pool), "", dtype=object)
     if isinstance(design.missing_covariates, CompleteCases):
         left = first_missing(pool, required, [covariate.name for covariate in design.covariates])
-    needed = set(pretests(design, question))
-    lacks = [not needed <= set(measured[key]) for key in _grade_years(pool)]
-    left[np.array(lacks, dtype=bool)] = "no_pretest"
+    by_scores = reasons_by_scores(pool, question, scores)
+    left = np.where(by_scores != "", by_scores, left)
     if question.subgroup:
         left[(left == "") & pool["subgroup"].isna().to_numpy(dtype=bool)] = NO_SUBGROUP
     return left
 
 
-def _grade_years(pool: pd.DataFrame) -> list[GradeYear]:
-    return list(zip(pool["school_year"].tolist(), pool["grade"].tolist(), strict=True))
-
-
 def shares_missing(
-    pool: pd.DataFrame, design: StudyDesign, required: Mapping[str, tuple[str, ...]]
+    pool: pd.DataFrame,
+    left: npt.NDArray[np.object_],
+    design: StudyDesign,
+    required: Mapping[str, tuple[str, ...]],
 ) -> tuple[MissingCount, ...]:
-    """Return how many of each group lack each covariate of their grade band."""
+    """Return how many of each group lack each covariate of their grade band.
+
+    Grade-years that no score of the question is about do not count.
+    """
+    pool = pool[~np.isin(left, list(LEFT_OUT_WORDS))]
     visited = (pool["contrast"] == "visited").to_numpy(dtype=bool)
     return count_missing(pool, visited, required, design.covariates)
-
-
-def pretests(design: StudyDesign, question: Question) -> list[str]:
-    """Return the baselines of the question's outcomes that only some grade-years have."""
-    baselines = [design.outcome(name).baseline for name in question.outcomes]
-    return [c.name for c in design.covariates if c.where_measured and c.name in baselines]
 
 
 def group_counts(rows: pd.DataFrame) -> dict[str, int]:
@@ -159,13 +164,13 @@ def with_subgroup(pool: pd.DataFrame, question: Question) -> pd.DataFrame:
 
 
 def baseline_exclusions(
-    pool: pd.DataFrame, left: npt.NDArray[np.object_], design: StudyDesign, question: Question
+    pool: pd.DataFrame, left: npt.NDArray[np.object_], design: StudyDesign
 ) -> list[FlowStep]:
     """Return the flow lines of those who leave for what is known of their baseline."""
     steps = []
-    if pretests(design, question):
-        label = "No pretest in this grade and year"
-        steps.append(excluded("no_pretest", label, group_counts(pool[left == "no_pretest"])))
+    for reason, label in LEFT_OUT_WORDS.items():
+        if (left == reason).any():
+            steps.append(excluded(reason, label, group_counts(pool[left == reason])))
     for covariate in design.covariates:
         lacks = pool[left == covariate.name]
         if len(lacks):

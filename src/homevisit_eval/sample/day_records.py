@@ -94,6 +94,12 @@ class DayRecords:
         days = np.where(start <= end, through - before, 0)
         return np.bincount(row, days, len(code)).astype(np.int64)
 
+    def first_school(self, code: Integers) -> Integers:
+        """Return the school-year of the first stretch of a student-year, -1 if none: (n,)."""
+        at = np.searchsorted(self.stretch_code, code, side="left")
+        known = np.append(self.stretch_code, -1)[at] == code
+        return np.where(known & (code >= 0), np.append(self.stretch_school, -1)[at], -1)
+
     def total(self, fact: str, code: Integers, first: Integers, last: Integers) -> Floats:
         """Return the sum of a fact of `FACTS` from `first` through `last`, shape (n,) each."""
         column = self.sums[:, FACTS.index(fact)]

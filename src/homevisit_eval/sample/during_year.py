@@ -40,10 +40,22 @@ from homevisit_eval.sample.exclusions import program_schools, with_followed
 from homevisit_eval.sample.first_visits import with_first_visits
 from homevisit_eval.sample.flow import FlowStep, excluded, flow_adds_up, recounted, remaining
 from homevisit_eval.sample.labels import WINDOW_WORDS, grades_text, school_years_text
-from homevisit_eval.sample.measurable import require_covariates, require_groups, require_outcomes
+from homevisit_eval.sample.measurable import (
+    require_covariates,
+    require_groups,
+    require_outcomes,
+    require_scores,
+)
 from homevisit_eval.sample.missing import fill_with_indicators, missing_notes
 from homevisit_eval.sample.notes import during_notes
 from homevisit_eval.sample.risk_rows import Drawn, StudentDays, rows_at_risk
+from homevisit_eval.sample.score_grades import (
+    ScoreGrades,
+    counted_for_scores,
+    score_grades,
+    score_notes,
+    without_left_out,
+)
 from homevisit_eval.sample.windows import first_school_year_with_visits
 
 if TYPE_CHECKING:
@@ -78,17 +90,17 @@ def select_during_year(panel: Panel, design: StudyDesign, asked: Question) -> An
         )
     students = _grouped(students, design, asked)
     eligible = (students["exclusion"] == "").to_numpy()
-    measured = _measured(panel, design, asked, students[eligible], names)
+    measured, scores = _measured(panel, design, asked, students[eligible], names)
     rows, at_risk = _rows(panel, design, asked, students, records)
     students = _without_risk(students, rows, at_risk)
     pool = _with_schools(rows, panel, names)
     pool = history_to_date(pool, records)
     pool, required = with_bands(pool, design, measured)
-    pool = with_subgroup(pool, asked)
-    left = reasons_to_leave(pool, design, asked, measured, required)
+    pool = with_subgroup(without_left_out(pool, scores), asked)
+    left = reasons_to_leave(pool, design, asked, required, scores)
     flow = _flow(design, asked, students, pool, left)
     assert flow_adds_up(flow), "the sample flow does not add up"
-    missing = shares_missing(pool[left != "no_pretest"], design, required)
+    missing = shares_missing(pool, left, design, required)
     candidates = _in_order(pool[left == ""])
     require_groups(design, asked, candidates, flow)
     outcomes = outcomes_from(candidates, records, design, asked)
@@ -108,9 +120,11 @@ def select_during_year(panel: Panel, design: StudyDesign, asked: Question) -> An
         synthetic=panel.synthetic,
         notes=(
             *during_notes(design, asked, candidates, measured, first_visits),
+            *score_notes(design, scores),
             *missing_notes(design.missing_covariates, missing),
         ),
         missing=missing,
+        score_grades=scores,
         exact=("index_date", *(("subgroup",) if asked.subgroup else ())),
     )
     if isinstance(design.missing_covariates, MissingIndicator):
@@ -206,14 +220,17 @@ def _measured(
     question: Question,
     eligible: pd.DataFrame,
     names: Sequence[str],
-) -> dict[GradeYear, tuple[str, ...]]:
-    """Say which covariates are measured in which grade-year, over its eligible students."""
+) -> tuple[dict[GradeYear, tuple[str, ...]], tuple[ScoreGrades, ...]]:
+    """Say which covariates and scores are measured where, over a grade-year's eligible students."""
+    counted = list(dict.fromkeys((*names, *counted_for_scores(question))))
     cells = eligible.groupby(["school_year", "grade"])
-    counts = cells[list(names)].count().assign(students=cells.size()).reset_index()
+    counts = cells[counted].count().assign(students=cells.size()).reset_index()
     counts = counts.assign(**dict.fromkeys(TO_DATE_COLUMNS, counts["students"]))
     measured = measured_in(counts, design.covariates)
-    require_covariates(panel, design, question, counts, measured)
-    return measured
+    require_covariates(panel, design, counts)
+    scores = score_grades(counts, design, question)
+    require_scores(panel, design, counts, scores)
+    return measured, scores
 
 
 def _rows(
@@ -334,7 +351,7 @@ def _flow(
     label = f"Visited {when}, or a possible comparison on such a day"
     steps.append(remaining("contrast", label, group_counts(present)))
     own, why = _own_reasons(pool, left)
-    steps += baseline_exclusions(own, why, design, question)
+    steps += baseline_exclusions(own, why, design)
     label = "Complete baseline: candidates"
     steps.append(remaining("candidates", label, group_counts(own[why == ""])))
     label = "Candidates, once for each day of a visit on which they are (student-days)"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from homevisit_eval.panel import Panel
 
-__all__ = ["next_visits", "pace_of_visits", "with_first_visits"]
+__all__ = ["next_visits", "pace_before_year", "pace_of_visits", "with_first_visits"]
 
 KEY = ["student_id", "school_year"]
 
@@ -142,15 +142,27 @@ def pace_of_visits(panel: Panel, schools: pd.MultiIndex) -> NDArray[np.float64]:
     The complementary log-log of the share of students visited, to which half a visit and half a
     student without one are added, so that no share is 0 or 1.
     """
+    return _pace(panel, schools, before_year=False)
+
+
+def pace_before_year(panel: Panel, schools: pd.MultiIndex) -> NDArray[np.float64]:
+    """Return `pace_of_visits` of visits before the first day of instruction of each year."""
+    return _pace(panel, schools, before_year=True)
+
+
+def _pace(panel: Panel, schools: pd.MultiIndex, *, before_year: bool) -> NDArray[np.float64]:
     students = fetch_frame(
         panel.students.select(*KEY, "school_id", "first_instructional_day"), tuple(KEY)
     )
     visits = fetch_frame(panel.visits, ("student_id", "date", "visit_id"))
-    done = visits[visits["completed"] == 1]
-    last = done.groupby(KEY)["date"].max().rename("last_visit")
-    rows = students.join(last, on=KEY)
-    day = ordinals(rows["last_visit"])
-    visited = (day < BEYOND) & (day >= ordinals(rows["first_instructional_day"]))
+    done = visits[visits["completed"] == 1].groupby(KEY)["date"]
+    rows = students.join(done.agg(earliest="min", latest="max"), on=KEY)
+    opens = ordinals(rows["first_instructional_day"])
+    if before_year:
+        visited = ordinals(rows["earliest"]) < opens
+    else:
+        day = ordinals(rows["latest"])
+        visited = (day < BEYOND) & (day >= opens)
     cells = rows.assign(visited=visited).groupby(["school_id", "school_year"])["visited"]
     counts = pd.DataFrame({"visited": cells.sum(), "students": cells.size()})
     found = counts.reindex(schools).fillna(0)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.design.measures import measured_name
 from homevisit_eval.design.school_years import school_year_text
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import DesignError, SourceError
-from homevisit_eval.sample.bands import GradeYear
 from homevisit_eval.sample.baseline import BASELINE_SOURCES, extract_of
 from homevisit_eval.sample.flow import FlowStep
 from homevisit_eval.sample.labels import WINDOW_WORDS, grades_text, listed, school_years_text
+from homevisit_eval.sample.score_grades import ScoreGrades
 
 if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
 
-__all__ = ["require_covariates", "require_groups", "require_outcomes", "require_years"]
+__all__ = [
+    "require_covariates",
+    "require_groups",
+    "require_outcomes",
+    "require_scores",
+    "require_years",
+]
 
 
 def require_years(panel: Panel, design: StudyDesign) -> None:
@@ -56,25 +63,21 @@ def require_years(panel: Panel, design: StudyDesign) -> None:
 def require_covariates(
     panel: Panel,
     design: StudyDesign,
-    question: Question,
     counts: pd.DataFrame,
-    measured: Mapping[GradeYear, tuple[str, ...]],
 ) -> None:
-    """Check that every covariate of a question is measured for somebody.
+    """Check that every covariate that all grades need is measured for somebody.
 
     Parameters
     ----------
-    panel, design, question
+    panel, design
         Whose covariates.
     counts : DataFrame, one row a grade-year
         ``students`` (eligible) and in how many of them each covariate is not missing.
-    measured
-        What is measured in which grade-year.
 
     Raises
     ------
     SourceError
-        If nobody is eligible, or a covariate, or the pretest of an outcome, is not measured.
+        If nobody is eligible, or a covariate is not measured.
     """
     if counts.empty:
         raise SourceError(
@@ -82,16 +85,59 @@ def require_covariates(
             "instructional day and in the year before. Check student identifiers across years, "
             "entry dates, and that the extracts reach one grade below the study."
         )
-    baselines = [design.outcome(name).baseline for name in question.outcomes]
     everywhere = [
         one.name for one in design.covariates if not one.where_measured and one.name in counts
     ]
     if nowhere := [name for name in everywhere if not int(counts[name].sum())]:
-        raise SourceError(_unmeasured(panel, design, nowhere, "covariate"))
-    pretests = [one.name for one in design.covariates if one.where_measured]
-    tested = set().union(*measured.values())
-    if untested := [name for name in pretests if name in baselines and name not in tested]:
-        raise SourceError(_unmeasured(panel, design, untested, "pretest"))
+        raise SourceError(_unmeasured(panel, design, nowhere))
+
+
+def require_scores(
+    panel: Panel, design: StudyDesign, counts: pd.DataFrame, scores: Sequence[ScoreGrades]
+) -> None:
+    """Check that the rules for grades without a pretest or a test leave a grade to each score.
+
+    Parameters
+    ----------
+    panel, design
+        What is asked of which data.
+    counts
+        As for `require_covariates`.
+    scores
+        From `score_grades`.
+
+    Raises
+    ------
+    SourceError
+        If they leave none.
+    """
+    everywhere = {
+        (int(year), int(grade))
+        for year, grade in zip(counts["school_year"], counts["grade"], strict=True)
+    }
+    for one in scores:
+        if everywhere - set(one.left_out):
+            continue
+        outcome = design.outcome(one.outcome)
+        pretest = outcome.baseline or ""
+        years = list(design.school_years)
+        lacks = (
+            f"takes the test of {one.outcome} (a score for at least a tenth of its students)",
+            f"has the pretest {pretest} (known of at least half of its students)",
+            f"has both the pretest {pretest} and the test of {one.outcome}",
+        )
+        if everywhere <= one.without_outcome:
+            what, advice = lacks[0], f"take the outcome {one.outcome} out of the question"
+        else:
+            none = everywhere <= one.without_pretest
+            what, years = lacks[1 if none else 2], [year - 1 for year in years] if none else years
+            advice = 'set grades_without_pretest = "keep" in [achievement]'
+        reason = _reason(panel, measured_name(one.outcome)[0], years)
+        raise SourceError(
+            f"{reason + ' ' if reason else ''}assessments: {outcome.label}: no grade and year of "
+            f"{_place(design)} {what}, so that no impact can be estimated. Deliver assessments of "
+            f"the study's years and the year before, or {advice}."
+        )
 
 
 def require_outcomes(
@@ -130,8 +176,9 @@ def require_groups(
         programs = listed(question.programs, "or")
         modes = listed([mode.replace("_", " ") for mode in question.modes], "or")
         when = WINDOW_WORDS[question.window]
+        often = {"any": "", "one": "exactly once "}.get(question.dose, "twice or more ")
         who = {
-            "visited": f"was visited {when} under {programs} ({modes})",
+            "visited": f"was visited {often}{when} under {programs} ({modes})",
             "comparison": "may be a comparison student",
         }[group]
         raise SourceError(
@@ -142,19 +189,19 @@ def require_groups(
         )
 
 
-def _unmeasured(panel: Panel, design: StudyDesign, names: Sequence[str], what: str) -> str:
+def _unmeasured(panel: Panel, design: StudyDesign, names: Sequence[str]) -> str:
     years = [year - 1 for year in design.school_years]
     columns = {name: BASELINE_SOURCES[name].column for name in names}
     reasons = dict.fromkeys(
         _reason(panel, column, years)
-        or f"{extract_of(column)}: the {what} {name} is missing for every eligible student of "
+        or f"{extract_of(column)}: the covariate {name} is missing for every eligible student of "
         f"{_place(design)}."
         for name, column in columns.items()
     )
     tables = dict.fromkeys(extract_of(column) for column in columns.values())
-    whats = what if len(names) == 1 else f"{what}s"
+    what = "covariate" if len(names) == 1 else "covariates"
     return (
-        f"{' '.join(reasons)} Take the {whats} {listed(list(names))} out of the design, or "
+        f"{' '.join(reasons)} Take the {what} {listed(list(names))} out of the design, or "
         f"deliver {listed(list(tables))} with the year before the study."
     )
 

@@ -11,8 +11,14 @@ from homevisit_eval.design.measures import TO_DATE_COLUMNS
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.sample.bands import GradeYear
 from homevisit_eval.sample.labels import grade_years_text, listed, school_year_text
+from homevisit_eval.sample.score_grades import ScoreGrades
 
-__all__ = ["during_notes", "sample_notes"]
+__all__ = ["TWICE_AGAINST_ONCE", "during_notes", "outcome_notes", "sample_notes"]
+
+TWICE_AGAINST_ONCE = (
+    "Visited here means visited twice or more before the year; comparison students were visited "
+    "once before it."
+)
 
 
 def sample_notes(
@@ -41,7 +47,6 @@ def sample_notes(
         *_prior_visit_note(design, first_visits),
         *_partial_day_notes(design, rows),
         *_measured_notes(design, measured),
-        *_outcome_notes(question, rows),
     )
 
 
@@ -85,7 +90,8 @@ def during_notes(
 def _pool_notes(question: Question, comparison: pd.DataFrame) -> list[str]:
     attempted = int((comparison["attempted"] == 1).sum())
     later = int((comparison["visited_later"] == 1).sum())
-    notes = []
+    without = "after one visit" if question.against_one else "without a visit"
+    notes = [TWICE_AGAINST_ONCE] if question.against_one else []
     if question.pool == "never_visited_that_year":
         notes.append(
             "Comparison students were chosen by what happened later (never visited that year): "
@@ -109,7 +115,7 @@ def _pool_notes(question: Question, comparison: pd.DataFrame) -> list[str]:
     if later:
         notes.append(
             f"{shown_count(later)} possible comparison student-years were visited later in the "
-            "year; that is part of what happens without a visit before it."
+            f"year; that is part of what happens {without} before it."
         )
     return notes
 
@@ -169,13 +175,25 @@ def _measured_notes(
     return notes
 
 
-def _outcome_notes(question: Question, rows: pd.DataFrame) -> list[str]:
+def outcome_notes(
+    question: Question, rows: pd.DataFrame, scores: Sequence[ScoreGrades]
+) -> list[str]:
+    """Name the grades and years in which an outcome is observed for nobody, but was not left out.
+
+    Parameters
+    ----------
+    question
+        What was asked.
+    rows : DataFrame, one row a candidate
+        With its outcomes.
+    scores
+        Which grades and years were left out of a test score.
+    """
     notes = []
+    left_out = {one.outcome: one.left_out for one in scores}
     observed = rows.groupby(["school_year", "grade"])[list(question.outcomes)].count()
     for name in question.outcomes:
-        none: Sequence[GradeYear] = [
-            (int(year), int(grade)) for year, grade in observed.index[observed[name] == 0]
-        ]
-        if none:
+        empty = [(int(year), int(grade)) for year, grade in observed.index[observed[name] == 0]]
+        if none := [key for key in empty if key not in left_out.get(name, {})]:
             notes.append(f"The outcome {name} is observed for nobody in {grade_years_text(none)}.")
     return notes

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from homevisit_eval.design import Question, StudyDesign, design_checksum
+from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.design.deviations import why_exploratory
 from homevisit_eval.design.measures import measured_name
 from homevisit_eval.errors import DesignError, SourceError
 from homevisit_eval.sample.analytic_sample import AnalyticSample
@@ -36,7 +37,8 @@ def select_sample(
         Years, grades, eligibility and covariates.
     question
         Its outcomes stand in the design; the first primary question if not given. One that is
-        not among the questions of the design is exploratory, whatever it says.
+        not among the questions of the design, or not answered as registered, is exploratory,
+        whatever it says.
 
     Returns
     -------
@@ -61,16 +63,16 @@ def select_sample(
     "excluded" line of the flow, or is a candidate. A covariate that is measured in some
     grade-years only (a pretest) is measured in a grade-year if at least half of its eligible
     students have it; this rule, and all others here, look at nothing after time zero, except for
-    the pool ``"never_visited_that_year"``. Time zero is the first instructional day, or the day
+    the pool ``"never_visited_that_year"`` and whether a grade takes the test of a score at all
+    (`Achievement`). Time zero is the first instructional day, or the day
     of the visit.
     """
     asked = _asked(design, question)
-    registered = asked.name in [one.name for one in design.questions if one == asked]
-    notes = () if registered else (_not_registered(design),)
-    if not registered:
-        asked = replace(asked, role="exploratory")
-    sample = select_candidates(panel, design, asked)
-    return replace(sample, notes=(*notes, *sample.notes))
+    reason = why_exploratory(design, asked)
+    if not reason:
+        return select_candidates(panel, design, asked)
+    sample = select_candidates(panel, design, replace(asked, role="exploratory"))
+    return replace(sample, notes=(reason, *sample.notes))
 
 
 def select_candidates(panel: Panel, design: StudyDesign, question: Question) -> AnalyticSample:
@@ -120,13 +122,6 @@ def _as_far_as_followed(
         "these outcomes are left out."
     )
     return replace(asked, outcomes=kept), (note,)
-
-
-def _not_registered(design: StudyDesign) -> str:
-    return (
-        "Exploratory: this question is not among those of the design (version "
-        f"{design.version}, checksum {design_checksum(design)[:12]})."
-    )
 
 
 def _asked(design: StudyDesign, question: Question | None) -> Question:

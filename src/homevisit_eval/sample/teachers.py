@@ -43,7 +43,7 @@ TEACHER_ROLES = ("teacher",)
 """Roles on the staff list of whom a question about teachers asks."""
 
 TEACHER_COVARIATES = (
-    Covariate("experience_years", "Years of experience"),
+    Covariate("experience_years", "Years of experience", squared=True),
     Covariate("school_attendance_prior", "School: mean attendance, year before"),
     Covariate("school_incident_rate_prior", "School: share with an incident, year before"),
     Covariate("school_at_risk_prior", "School: share at risk, year before"),
@@ -109,13 +109,12 @@ def select_teachers(panel: Panel, design: StudyDesign, question: Question) -> An
     used, unrecorded = _recorded(left_in)
     asked = _design_of_teachers(design, question, used)
     required = {BAND: tuple(one.name for one in used)}
-    measured = {(int(year), 0): required[BAND] for year in left_in["school_year"].unique()}
-    left = reasons_to_leave(left_in, asked, question, measured, required)
+    left = reasons_to_leave(left_in, asked, question, required, ())
     candidates = left_in[left == ""]
     steps = _flow(asked, question, pool, reason, left_in)
     flow = (
         *steps,
-        *baseline_exclusions(left_in, left, asked, question),
+        *baseline_exclusions(left_in, left, asked),
         remaining("candidates", "Complete baseline: candidates", group_counts(candidates)),
     )
     assert flow_adds_up(flow), "the sample flow does not add up"
@@ -134,7 +133,7 @@ def select_teachers(panel: Panel, design: StudyDesign, question: Question) -> An
         district=panel.district,
         synthetic=panel.synthetic,
         notes=_notes(pool, reason, candidates, several, unrecorded),
-        missing=shares_missing(left_in, asked, required),
+        missing=shares_missing(left_in, left, asked, required),
         exact=EXACT,
     )
 
