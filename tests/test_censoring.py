@@ -12,7 +12,7 @@ import statsmodels.api as sm
 from pandas.testing import assert_frame_equal, assert_series_equal
 
 from during_year import INCIDENTS, PRIOR, design_of, students
-from homevisit_eval.censoring import LARGEST_WEIGHT, follow_without_visits
+from homevisit_eval.censoring.follow import LARGEST_WEIGHT, follow_without_visits
 from homevisit_eval.design import Covariate, NearestNeighbor, Outcome
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching import match_students

@@ -122,6 +122,18 @@ def test_years_stand_in_order_with_attrition_of_those_who_could_be_followed():
     assert {row["data"] for row in rows_of(shown)} == {"Synthetic data"}
 
 
+@pytest.mark.parametrize(
+    ("later_visits", "words"),
+    [("natural_course", "take their natural course"), ("none", "no visit through the year of")],
+)
+def test_the_notes_say_what_becomes_of_later_visits(later_visits, words):
+    matched = study()
+    outcomes = ("attendance_rate", "attendance_rate_after_1", "attendance_rate_after_2")
+    question = replace(matched.sample.question, outcomes=outcomes, later_visits=later_visits)
+    asked = MatchedSample(replace(matched.sample, question=question), matched.matches)
+    assert [words in note for note in follow_up(effects_of(asked), asked).notes].count(True) == 1
+
+
 @pytest.mark.parametrize(("visited", "comparison"), [(3, 40), (40, 3), (9, 1)])
 def test_few_who_left_do_not_follow_from_counts_or_attrition(visited, comparison):
     matched = study(visited, comparison)

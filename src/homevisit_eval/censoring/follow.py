@@ -1,4 +1,4 @@
-"""A visit now against no visit for the rest of the year.
+"""A visit now against no visit from then on.
 
 Pairs are followed until the comparison student is visited, and days are weighted by the inverse
 probability of being followed that long.
@@ -7,7 +7,7 @@ probability of being followed that long.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,25 +15,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from homevisit_eval.design.measures import COUNTED_BY_DAY
-from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count
-from homevisit_eval.errors import EstimationError, MatchingError
+from homevisit_eval.censoring.followed_rows import Days, FollowedRows, days_after, fixed_columns
+from homevisit_eval.censoring.hazards import Stay, stay_through_days
+from homevisit_eval.censoring.later_years import later_years, probability_before
+from homevisit_eval.design.measures import COUNTED_BY_DAY, measured_name
+from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, shown_of
+from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching.matched_sample import MatchedSample
-from homevisit_eval.propensity import fit_propensity
 from homevisit_eval.sample.day_outcomes import ANY, DAYS_MISSED
-from homevisit_eval.sample.day_records import BEYOND, LAST_DAY, DayRecords, day_records, ordinals
+from homevisit_eval.sample.day_records import BEYOND, day_records, ordinals
 from homevisit_eval.sample.first_visits import next_visits, pace_of_visits
 
 if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
 
-__all__ = ["follow_without_visits"]
+__all__ = ["LARGEST_WEIGHT", "follow_without_visits"]
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 AGAINST_NONE = "against no visit for the rest of the year"
+AGAINST_NONE_LATER = "against no visit through the year in which the outcome is measured"
 LARGEST_WEIGHT = 20.0
 """Weights above it are set to it: one pair must not stand for twenty. A note counts them."""
 
@@ -46,7 +49,10 @@ def follow_without_visits(
     Both members of a pair are followed until the day on which the comparison student is visited,
     that day included: a visit works from the day after it. What happens on day d counts with
     the inverse probability that the pair is still followed then. So outcomes of single students
-    are no longer rates or 0 and 1, but their means estimate those of a year without later visits.
+    are no longer rates or 0 and 1, but their means estimate those without later visits.
+
+    Outcomes of later years are followed in the same way, day by day through all years up to theirs:
+    they compare a visit, and whatever visits follow upon it, with no visit through that year.
 
     Parameters
     ----------
@@ -55,13 +61,15 @@ def follow_without_visits(
     panel
         That the sample is from.
     landmark
-        Month and day from which outcomes count, such as ``"02-01"``; if empty, the day after time
-        zero (and the question's lag). Pairs whose time zero is not before it are left out.
+        Month and day from which outcomes of the year of the visit count, such as ``"02-01"``; if
+        empty, the day after time zero (and the question's lag). Pairs whose time zero is not before
+        it are left out.
 
     Returns
     -------
     MatchedSample
-        Outcomes that are not counted by the day (scores, later years) are as before.
+        Outcomes that are not counted by the day (scores) are as before. An outcome of a later year
+        into which no pair is followed is missing for all.
 
     Raises
     ------
@@ -85,6 +93,22 @@ def follow_without_visits(
     members on the same day keeps their exposure equal; censoring one alone would compare students
     selected by what happened to them. Standard errors take the hazard as known.
 
+    In later years D, T and the sums are those of that year, while C and S run on from time zero. A
+    pair that left in an earlier year counts there without events. S falls at two kinds of steps: on
+    days, by one more logit for all later years, and between two years, by a logit of a visit before
+    the year among comparison students enrolled on its first day. Both logits have the year after
+    the visit, and absences and incidents of the school year before, as further columns; the
+    second has the school's visits before that year in the place of the pace, and no time.
+
+    Following day by day matters: to leave out the pairs of comparison students who are visited at
+    some time in a later year, and to weight the others by the probability of that at its start,
+    would choose them by what happened in that year, for visits follow absences and incidents.
+
+    Leaving the district is no visit. Who is not observed in a later year has no outcome there, as
+    without this function, and a comparison student who left is visited no more; both are right if
+    visits do not change who leaves. Further visits to the *visited* student are part of what a
+    visit leads to.
+
     References
     ----------
     Robins, J. M., & Finkelstein, D. M. (2000). Correcting for noncompliance and dependent censoring
@@ -93,60 +117,90 @@ def follow_without_visits(
     Hernan, M. A., & Robins, J. M. (2016). Using big data to emulate a target trial when a
     randomized trial is not available. *American Journal of Epidemiology*, 183(8), 758-764.
     """
-    run = _run(matched, panel, landmark)
-    days = _days(run)
-    survival, note = _survival(run, days)
-    outcomes = matched.sample.outcomes.copy()
-    used = np.flatnonzero(run.used)
-    for name in matched.sample.question.outcomes:
-        if name in COUNTED_BY_DAY:
-            made = _outcome(run, days, survival, name)
-            values = outcomes[name].to_numpy(dtype=np.float64).copy()
-            values[used] = np.where(np.isnan(values[used]), np.nan, made)
-            outcomes[name] = values
-    late = run.start[run.row_of_pair] >= BEYOND
+    sample = matched.sample
+    counted = {
+        name: (measure, after)
+        for name in sample.question.outcomes
+        for measure, after in [measured_name(name)]
+        if measure in COUNTED_BY_DAY
+    }
+    years = max((after for _, after in counted.values()), default=0)
+    used = np.flatnonzero(matched.matches.weights.to_numpy(dtype=np.float64) > 0)
+    rows = sample.baseline.iloc[used].reset_index(drop=True)
+    first = _first_year(matched, panel, rows, landmark, years)
+    spans = [_first_span(first)]
+    if years:
+        spans.append(_later_span(spans[0], rows[["unit_id", "school_year"]], panel, years))
+    made = {
+        (measure, later): _outcome(spans[later], measure)
+        for measure, later in {(measure, after > 0) for measure, after in counted.values()}
+    }
+    outcomes = sample.outcomes.copy()
+    for name, (measure, after) in counted.items():
+        values = outcomes[name].to_numpy(dtype=np.float64).copy()
+        own = spans[after > 0].of_year(made[measure, after > 0], after, len(used))
+        values[used] = np.where(np.isnan(values[used]), math.nan, own)
+        outcomes[name] = values
     weights = matched.matches.weights.copy()
     if landmark:
-        weights.iloc[used[late]] = 0.0
-    sample = matched.sample
+        weights.iloc[used[first.start[first.partner] >= BEYOND]] = 0.0
     estimand = matched.matches.estimand
-    words = f"{estimand.restriction} {AGAINST_NONE}".strip()
+    words = f"{estimand.restriction} {AGAINST_NONE_LATER if years else AGAINST_NONE}".strip()
+    notes = [*_notes(first, landmark, years), *(note for span in spans for note in _counts(span))]
     return MatchedSample(
-        replace(sample, outcomes=outcomes, notes=(*sample.notes, *_notes(run, landmark), note)),
+        replace(sample, outcomes=outcomes, notes=(*sample.notes, *notes)),
         replace(matched.matches, weights=weights, estimand=replace(estimand, restriction=words)),
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _Run:
-    """The used rows of a matched sample: r rows, in pairs.
+class _Span:
+    """The year of the visit, or all later ones, of r student-years: n rows with d days.
 
-    code, school, index_day, start, censored: shape (r,); `censored` is the day of the next visit to
-    the comparison student of the pair, but not before the first day of instruction after time
-    zero. `row_of_pair`: the comparison row whose days each row has. `pace`: of the school's visits
-    that year, see `pace_of_visits`.
+    origin: shape (n,), which of the r each row is of. S: shape (d,), the probability that the pair
+    is still followed on the day. through: shape (n,), of no visit through the end of its days.
     """
 
-    matched: MatchedSample
-    records: DayRecords
-    used: Booleans
-    visited: Booleans
-    code: Integers
-    school: Integers
-    index_day: Integers
-    start: Integers
-    censored: Integers
-    row_of_pair: Integers
-    pace: Floats
+    rows: FollowedRows
+    days: Days
+    origin: Integers
+    S: Floats
+    through: Floats
+
+    def followed(self) -> Booleans:
+        """Say on which days the pair is followed, shape (d,)."""
+        return np.asarray(self.days.day <= self.rows.censored[self.days.row])
+
+    def of_year(self, made: Floats, after: int, r: int) -> Floats:
+        """Return what was made of one year as values of the r student-years, NaN where none.
+
+        It is none for all if no pair is followed in that year.
+        """
+        values = np.full(r, math.nan)
+        here = self.rows.after == after
+        if self.followed()[here[self.days.row]].any():
+            values[self.origin[here]] = made[here]
+        return values
 
 
-def _run(matched: MatchedSample, panel: Panel, landmark: str) -> _Run:
-    sample, matches = matched.sample, matched.matches
-    used = matches.weights.to_numpy(dtype=np.float64) > 0
-    rows = sample.baseline.loc[used].reset_index(drop=True)
-    keys = pd.MultiIndex.from_frame(rows[["unit_id", "school_year"]]).unique()
-    school_years = sorted({int(one) for one in rows["school_year"]})
-    records = day_records(panel, school_years, keys)
+def _first_year(
+    matched: MatchedSample, panel: Panel, rows: pd.DataFrame, landmark: str, years: int
+) -> FollowedRows:
+    """Return the used rows of a matched sample in the year of the visit.
+
+    Their records hold so many later `years` as well.
+    """
+    sample = matched.sample
+    reached = rows["school_year"].to_numpy(dtype=np.int64)
+    keys = pd.MultiIndex.from_frame(
+        pd.DataFrame(
+            {
+                "unit_id": np.tile(rows["unit_id"].to_numpy(dtype=object), years + 1),
+                "school_year": np.concatenate([reached + after for after in range(years + 1)]),
+            }
+        )
+    ).unique()
+    records = day_records(panel, sorted({int(one) for one in keys.levels[1]}), keys)
     if not len(records.school_day):
         raise EstimationError(
             "later_visits = 'none' needs dated records, which this panel has not. Build it from "
@@ -161,25 +215,38 @@ def _run(matched: MatchedSample, panel: Panel, landmark: str) -> _Run:
         index_day = index_day - 1  # of visits before the year, time zero is the first day
     start = records.next_school_day(school, index_day, sample.question.lag_days)
     if landmark:
-        years = rows["school_year"].to_numpy(np.int64) - (landmark[:2] >= "08")
-        from_day = np.array([f"{one}-{landmark}" for one in years], dtype="datetime64[D]")
+        in_year = reached - (landmark[:2] >= "08")
+        from_day = np.array([f"{one}-{landmark}" for one in in_year], dtype="datetime64[D]")
         day = from_day.astype(np.int64)
         start = np.where(index_day < day, np.maximum(start, day), BEYOND)
     visited = rows["visited"].to_numpy() == 1
-    partner = _partners(matched, used, visited)
+    partner = _partners(matched, visited)
     first_day = records.next_school_day(school, index_day, 0)
     visit = np.maximum(next_visits(panel, rows, index_day), first_day)
-    pace = pace_of_visits(panel, records.schools)[school]
-    return _Run(
-        matched, records, used, visited, code, school, index_day, start,
-        np.where(visited, visit[partner], visit), partner, pace,
-    )  # fmt: skip
+    names = [
+        one.name
+        for one in sample.adjusted_for
+        if one.name in rows.columns and not one.where_measured
+    ]
+    return FollowedRows(
+        records=records,
+        after=np.zeros(len(rows), dtype=np.int64),
+        visited=visited,
+        code=code.astype(np.int64),
+        school=school.astype(np.int64),
+        index_day=index_day,
+        start=start,
+        censored=visit[partner],
+        partner=partner,
+        fixed=fixed_columns(rows, names),
+        pace=pace_of_visits(panel, records.schools)[school],
+    )
 
 
-def _partners(matched: MatchedSample, used: Booleans, visited: Booleans) -> Integers:
+def _partners(matched: MatchedSample, visited: Booleans) -> Integers:
     """Return for each used row the place, among them, of the comparison row of its pair."""
-    pairs = matched.matches.pairs
-    labels = matched.matches.weights.index[used]
+    pairs, weights = matched.matches.pairs, matched.matches.weights
+    labels = weights.index[weights.to_numpy(dtype=np.float64) > 0]
     treated, comparison = (
         labels.get_indexer(pd.Index(pairs[side])) for side in ("treated", "comparison")
     )
@@ -194,134 +261,50 @@ def _partners(matched: MatchedSample, used: Booleans, visited: Booleans) -> Inte
     return partner
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _Days:
-    """Days of instruction after time zero, one row a day of a used row: shapes (d,).
+def _first_span(rows: FollowedRows) -> _Span:
+    days = days_after(rows)
+    stay = stay_through_days(rows, days)
+    n = len(rows.code)
+    S = _still_followed(rows, days, stay, np.ones(n))
+    return _Span(rows, days, np.arange(n), S, stay.through)
 
-    `row` is sorted, `first` (r + 1,) where each row's days begin; `day` ascends in a row. Facts
-    dated from `since` through `through` count on `day`: what happens on a weekend, on Monday; what
-    happens after the last day, on that. A visit dated before `following`, the next such day, but
-    not before `day` is one after which the pair is no longer followed.
+
+def _later_span(first: _Span, keys: pd.DataFrame, panel: Panel, years: int) -> _Span:
+    later = later_years(first.rows, keys, panel, years)
+    days = days_after(later.rows)
+    stay = stay_through_days(later.rows, days)
+    before = probability_before(later, stay, first.rows, first.through)
+    S = _still_followed(later.rows, days, stay, before)
+    return _Span(later.rows, days, later.origin, S, stay.through)
+
+
+def _still_followed(rows: FollowedRows, days: Days, stay: Stay, before: Floats) -> Floats:
+    """Return the probability, for each day, that the pair is still followed on it: shape (d,).
+
+    That of a day of the visited student is the comparison student's on it, or the last day before.
     """
-
-    row: Integers
-    day: Integers
-    since: Integers
-    through: Integers
-    following: Integers
-    first: Integers
-
-
-def _days(run: _Run) -> _Days:
-    calendar = run.records.school_day
-    low = np.searchsorted(calendar, run.school * BEYOND + run.index_day, side="right")
-    high = np.searchsorted(calendar, run.school * BEYOND + BEYOND - 1, side="right")
-    many = high - low
-    row = np.repeat(np.arange(len(low)), many)
-    at = np.repeat(low - np.cumsum(many) + many, many) + np.arange(len(row))
-    day = calendar[at] % BEYOND
-    first = np.concatenate([[0], np.cumsum(many)])
-    begins = np.zeros(len(row), dtype=bool)
-    begins[first[:-1][many > 0]] = True
-    since = np.where(begins, run.index_day[row] + 1, np.r_[0, day[:-1]] + 1)
-    ends = np.r_[begins[1:], True][: len(row)]
-    following = np.where(ends, BEYOND, np.r_[day[1:], BEYOND][: len(row)])
-    return _Days(row, day, since, np.where(ends, LAST_DAY, day), following, first)
-
-
-def _survival(run: _Run, days: _Days) -> tuple[Floats, str]:
-    """Return the probability, for each row and day, that its pair is still followed on that day."""
-    of_comparison = ~run.visited[days.row]
-    followed = days.day <= run.censored[days.row]
-    leaves = of_comparison & followed & (run.censored[days.row] < days.following)
-    enrolled = of_comparison & (
-        leaves | (run.records.days_enrolled(run.code[days.row], days.day, days.day) > 0)
-    )
-    at = np.flatnonzero(enrolled & followed)
-    event = leaves[at]
-    S = np.ones(len(days.row))
-    if not event.any():
-        return S, "No comparison student was visited later in the year."
-    X = _hazard_columns(run, days)
-    try:
-        fit = fit_propensity(X[at], event)
-    except MatchingError as error:
-        raise EstimationError(
-            f"the probability that a comparison student is visited later cannot be fitted: {error}"
-        ) from None
-    kept = np.isfinite(fit.coefficients)
-    comparison = np.flatnonzero(enrolled)
-    eta = X[comparison][:, kept] @ fit.coefficients[kept]
-    log_stay = np.zeros(len(days.row))
-    log_stay[comparison] = -np.logaddexp(0.0, eta)  # log(1 - hazard)
-    total = np.concatenate([[0.0], np.cumsum(log_stay)])
-    S = np.exp(total[:-1] - total[days.first[days.row]])
-    visited_days = np.flatnonzero(~of_comparison)
-    S[visited_days] = _of_partner(run, days, S, visited_days)
-    cut = int((followed & (S < 1 / LARGEST_WEIGHT)).sum())
-    largest = float(1 / np.maximum(S[followed], 1 / LARGEST_WEIGHT).min())
-    pairs = len(np.unique(days.row[at][event]))
-    note = (
-        f"{shown_count(pairs)} comparison students were visited later in the year, and their pairs "
-        f"followed until then; the largest inverse probability of being followed is {largest:.2f}"
-        + (" (where larger ones were cut)." if cut else ".")
-    )
-    return np.maximum(S, 1 / LARGEST_WEIGHT), note
-
-
-def _of_partner(run: _Run, days: _Days, S: Floats, at: Integers) -> Floats:
-    """Return the probabilities of the comparison student's days for those of the visited one."""
+    S = before[days.row] * stay.within
+    at = np.flatnonzero(rows.visited[days.row])
     key = days.row * BEYOND + days.day
-    partner = run.row_of_pair[days.row[at]]
+    partner = rows.partner[days.row[at]]
     place = np.searchsorted(key, partner * BEYOND + days.day[at], side="right") - 1
     own = (place >= 0) & (days.row[np.maximum(place, 0)] == partner)
-    return np.where(own, S[np.maximum(place, 0)], 1.0)
+    S[at] = np.where(own, S[np.maximum(place, 0)], before[days.row[at]])
+    return np.maximum(S, 1 / LARGEST_WEIGHT)
 
 
-def _hazard_columns(run: _Run, days: _Days) -> Floats:
-    """Return the columns of the hazard, shape (d, k): covariates, school, time and history."""
-    sample = run.matched.sample
-    baseline = sample.baseline.loc[run.used]
-    fixed: list[Floats] = []
-    for covariate in sample.adjusted_for:
-        name = covariate.name
-        if name not in baseline or covariate.where_measured:
-            continue
-        column = baseline[name]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            others = column.cat.categories[1:]
-            fixed += [np.asarray(column == one, dtype=np.float64) for one in others]
-        else:
-            fixed.append(column.to_numpy(dtype=np.float64))
-    fixed.append(np.asarray(baseline["visited_prior"] == "yes", dtype=np.float64))
-    fixed.append(run.pace)
-    columns = [np.ones(len(days.row)), *(one[days.row] for one in fixed)]
-    length = np.maximum(days.first[1:] - days.first[:-1], 1)[days.row]
-    elapsed = (np.arange(len(days.row)) - days.first[days.row]) / length
-    code, before = run.code[days.row], days.since - 1
-    first = np.ones_like(before)
-    enrolled = np.maximum(run.records.days_enrolled(code, first, before), 1)
-    absent = run.records.total("days_absent", code, first, before) / enrolled
-    incidents = run.records.total("incidents", code, first, before)
-    columns += [elapsed, elapsed**2, absent, (incidents > 0).astype(np.float64), incidents]
-    X = np.column_stack(columns)
-    varies = (X[0] != X).any(axis=0)
-    varies[0] = True
-    return X[:, varies]
-
-
-def _outcome(run: _Run, days: _Days, S: Floats, name: str) -> Floats:
-    """Return one outcome of the used rows, shape (r,), see `follow_without_visits`.
+def _outcome(span: _Span, name: str) -> Floats:
+    """Return one outcome of the rows of a span, shape (n,), see `follow_without_visits`.
 
     It is missing where a student is enrolled on none of the days that count.
     """
-    row, n = days.row, len(run.code)
-    enrolled = run.records.days_enrolled(run.code, run.start, np.full(n, BEYOND - 1))
-    counts = (days.day >= run.start[row]) & (days.day <= run.censored[row])
-    at = np.flatnonzero(counts)
-    since = np.maximum(days.since[at], run.start[row[at]])
+    rows, days, S = span.rows, span.days, span.S
+    row, n = days.row, len(rows.code)
+    enrolled = rows.records.days_enrolled(rows.code, rows.start, np.full(n, BEYOND - 1))
+    at = np.flatnonzero((days.day >= rows.start[row]) & span.followed())
+    since = np.maximum(days.since[at], rows.start[row[at]])
     fact = ANY.get(name) or DAYS_MISSED.get(name) or name
-    amount = run.records.total(fact, run.code[row[at]], since, days.through[at])
+    amount = rows.records.total(fact, rows.code[row[at]], since, days.through[at])
     if name in ANY:
         happened = np.flatnonzero(amount > 0)
         first = happened[np.unique(row[at[happened]], return_index=True)[1]]
@@ -334,17 +317,45 @@ def _outcome(run: _Run, days: _Days, S: Floats, name: str) -> Floats:
     return np.where(enrolled > 0, made, math.nan)
 
 
-def _notes(run: _Run, landmark: str) -> Sequence[str]:
+def _notes(first: FollowedRows, landmark: str, years: int) -> Sequence[str]:
+    until = "for the rest of the year" if not years else "through the year of the outcome"
     notes = [
-        "The comparison is of a visit with no visit for the rest of the year: both members of a "
-        "pair are followed until the comparison student is visited, with days weighted by the "
-        "inverse probability of still being followed. Single values are therefore no rates."
+        f"The comparison is of a visit with no visit {until}: both members of a pair are followed "
+        "until the comparison student is visited, with days weighted by the inverse probability of "
+        "still being followed. Single values are therefore no rates."
     ]
+    if years:
+        notes.append(
+            "Further visits to the visited students are part of what a visit leads to, in the "
+            "year of the visit and in later ones."
+        )
     if landmark:
-        late = int((run.start[run.visited] >= BEYOND).sum())
+        late = int((first.start[first.visited] >= BEYOND).sum())
         few = "" if late < SMALLEST_COUNT_SHOWN else f" ({late:,} visited student-years)"
         notes.append(
             f"Outcomes count from {landmark} (month and day) on; visits from then on{few} are left "
             "out."
         )
     return notes
+
+
+def _counts(span: _Span) -> Iterator[str]:
+    """Yield for each year how many comparison students are visited, and the largest weight."""
+    rows, followed = span.rows, span.followed()
+    for after in np.unique(rows.after):
+        comparison = (rows.after == after) & ~rows.visited
+        left = int((comparison & (rows.censored < BEYOND)).sum())
+        by_then = f"by the end of year {after} after it" if after else "later in the year"
+        S = span.S[followed & (rows.after == after)[span.days.row]]
+        if not left:
+            yield f"No comparison student was visited {by_then}."
+        elif not len(S):
+            yield f"Of year {after} after the visit nothing is left: no pair is followed into it."
+        else:
+            shown = shown_count(shown_of(left, int(comparison.sum())))
+            cut = " (where larger ones were cut)" if S.min() <= 1 / LARGEST_WEIGHT else ""
+            yield (
+                f"{shown} comparison students were visited {by_then}, and their pairs followed "
+                f"until then; the largest inverse probability of being followed is "
+                f"{1 / S.min():.2f}{cut}."
+            )

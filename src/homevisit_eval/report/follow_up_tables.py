@@ -11,11 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.design.measures import measured_name
+from homevisit_eval.design.questions import LaterVisits
 from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import with_effect_notes
 from homevisit_eval.report.rounded_blocks import few
-from homevisit_eval.report.words import outcome_unit
+from homevisit_eval.report.words import outcome_unit, question_words
+from homevisit_eval.sample.score_grades import SMALLEST_SHARE_TESTED
 from homevisit_eval.table import Cell, HidingRule, Kind, Table
 
 if TYPE_CHECKING:
@@ -32,8 +34,14 @@ __all__ = [
 ]
 
 GROUPS = ("visited", "comparison")
-FEWEST_MEASURED = 0.10
-"""Share of a school year's grade that must have an outcome: a few are tested out of grade."""
+
+LATER_VISITS: Mapping[LaterVisits, str] = {
+    "natural_course": "Later visits of both groups take their natural course and are part of the "
+    "difference; the table of later visits counts them.",
+    "none": "Against no visit through the year of the row: both members of a pair are followed "
+    "until the comparison student is visited, and days are weighted by the inverse probability of "
+    "that. Further visits of the visited are part of the difference.",
+}
 
 RESTING = (
     "adjusted_mean_visited", "adjusted_mean_comparison", "estimate", "ci_low", "ci_high",
@@ -133,11 +141,10 @@ def follow_up(effects: Sequence[Effect], matched: MatchedSample, name: str = "B7
             "The same matched students in every row, as far as the extracts reach and the design "
             "follows grades. Attrition: share of those who could be followed without this outcome. "
             "Where it differs much, who stayed may differ between the groups.",
-            "Later visits of both groups take their natural course and are part of the difference; "
-            "the table of later visits counts them.",
+            LATER_VISITS[matched.sample.question.later_visits],
         ),
         synthetic=matched.sample.synthetic,
-        population=matched.sample.question.label,
+        population=question_words(matched.sample.question),
         unit="unit",
         section="outcome",
         csv_only=("question", "unit"),
@@ -172,7 +179,7 @@ def could_be_followed(outcome: str, matched: MatchedSample) -> NDArray[np.bool_]
     )
     share = rows.groupby(["school_year", "grade"], observed=True)["observed"].transform("mean")
     measured = np.zeros(len(used), dtype=bool)
-    measured[used] = share.to_numpy() >= FEWEST_MEASURED
+    measured[used] = share.to_numpy() >= SMALLEST_SHARE_TESTED
     after = measured_name(outcome)[1]
     highest = matched.sample.design.eligibility.highest_grade_followed
     then = baseline["grade"].to_numpy() + after

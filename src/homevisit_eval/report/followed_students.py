@@ -15,6 +15,7 @@ from homevisit_eval.disclosure import suppress_small_counts
 from homevisit_eval.panel.engine import fetch_frame
 from homevisit_eval.report.follow_up_tables import years_after_words
 from homevisit_eval.report.rounded_blocks import few, tens_where_few_are_lost
+from homevisit_eval.report.words import question_words
 from homevisit_eval.sample.labels import school_year_text
 from homevisit_eval.table import Cell, HidingRule, Sum, Table
 
@@ -89,7 +90,7 @@ def follow_up_years(panel: Panel, matched: MatchedSample, name: str = "B7_years"
             "district, or were past that grade, are not among them.",
         ),
         synthetic=matched.sample.synthetic,
-        population=matched.sample.question.label,
+        population=question_words(matched.sample.question),
         section="cohort",
         csv_only=("years_after",),
         spanners=(("Student-years enrolled", ("n_visited", "n_comparison")),),
@@ -169,7 +170,7 @@ def later_visits(panel: Panel, matched: MatchedSample, name: str = "B7_visits") 
                 "and mode.",
             ),
             synthetic=matched.sample.synthetic,
-            population=matched.sample.question.label,
+            population=question_words(matched.sample.question),
             groups={
                 "n_visited": ("share_visited",),
                 "n_comparison": ("share_comparison", "share_first"),
