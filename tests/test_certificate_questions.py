@@ -153,8 +153,8 @@ def test_the_panel_comes_from_files_only_where_a_question_needs_them() -> None:
         answered = as_answered(DESIGN, asked_of(DESIGN, (name,)), variations=False)
         tables = tables_to_simulate(little(), DESIGN.measurement, answered)
         assert (set(tables) == set(TABLES)) == files, name
-    followed = replace(DESIGN.sensitivity[-1], questions=("summer_behavior",))
-    assert followed.later_visits == "none"
+    found = next(one for one in DESIGN.sensitivity if one.name == "no_later_visit")
+    followed = replace(found, questions=("summer_behavior",))
     design = replace(DESIGN, sensitivity=(followed,))
     for variations in (False, True):
         answered = as_answered(design, asked_of(design), variations=variations)
@@ -183,14 +183,15 @@ def test_what_no_district_knows_is_refused_before_anything_is_simulated(
 
 
 def test_an_outcome_without_a_truth_is_refused(simulation: Simulation, panel: hv.Panel) -> None:
-    question = replace(YEAR, outcomes=("days_tardy",))
-    outcome = hv.Outcome("days_tardy", "Days tardy", "behavior", "count", "days", "lower")
+    name = "days_unexcused_full"
+    question = replace(SUMMER, outcomes=(name,))
+    outcome = hv.Outcome(name, "Unexcused full days", "behavior", "count", "days", "lower")
     design = replace(DESIGN, outcomes=(*DESIGN.outcomes, outcome))
     sample = hv.select_sample(panel, design, question)
-    with pytest.raises(hv.DesignError, match="days_tardy is not known"):
-        known_of_sample(question_truth(simulation, question), sample, "days_tardy")
-    contrast = replace(DESIGN.timing_contrasts[0], outcomes=("days_tardy",))
-    with pytest.raises(hv.DesignError, match=r"'summer_or_later': the truth of .* days_tardy"):
+    with pytest.raises(hv.DesignError, match=f"{name} is not known"):
+        known_of_sample(question_truth(simulation, question), sample, name)
+    contrast = replace(DESIGN.timing_contrasts[0], outcomes=(name,))
+    with pytest.raises(hv.DesignError, match=rf"'summer_or_later': the truth of .* {name}"):
         timing_truth(simulation, contrast)
 
 
@@ -269,6 +270,10 @@ def test_later_years_surveys_and_teachers_have_their_own_truths(simulation: Simu
         assert one[name].to_numpy() == pytest.approx(one["any_incident_m1_own"].to_numpy())
         assert truth[name].notna().sum() == len(one)
     assert len(truth) == len(simulation.truth)
+    none = question_truth(simulation, replace(later, later_visits="none"), draws=1)
+    both = truth.merge(none, on=KEY, suffixes=("", "_none"))
+    assert both["any_incident_after_1_m1"].equals(both["any_incident_after_1_m1_none"])
+    assert (both["any_incident_after_1_m0_none"] - both["any_incident_after_1_m0"]).mean() > 0.001
     asked = DESIGN.question("summer_engagement")
     scales = question_truth(simulation, asked)
     own = survey_truth(simulation.district, simulation.seed)

@@ -426,6 +426,7 @@ def test_the_design_of_the_replicated_study() -> None:
         "lag_10",
         "lag_20",
         "no_later_visit",
+        "without_pretest",
     ]
     assert [covariate.name for covariate in design.covariates if covariate.squared] == [
         "attendance_rate_prior"

@@ -19,6 +19,7 @@ from homevisit_eval.evaluation import (
     answer_timing,
     collect_answers,
 )
+from homevisit_eval.report import tables
 from homevisit_eval.sample.whole_year import select_whole_year
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +51,29 @@ def test_visits_during_the_year_are_answered_in_five_ways(
     assert year.sample is not None
     assert not year.sample.baseline.duplicated(["unit_id", "school_year", "index_date"]).any()
     assert year.skipped == ()
+
+
+def test_achievement_is_answered_with_and_without_grades_that_have_no_pretest(
+    panel: hv.Panel, study: hv.StudyDesign
+) -> None:
+    answer = answer_question(panel, study, study.question("summer_achievement"))
+    assert answer.skipped == ()
+    assert answer.matched is not None
+    label = next(one.label for one in study.sensitivity if one.name == "without_pretest")
+    assert [one.sensitivity for one in answer.sensitivity] == [label, label]
+    for main, kept in zip(answer.effects, answer.sensitivity, strict=True):
+        assert kept.outcome == main.outcome
+        assert kept.n_visited > main.n_visited
+    grid = tables.sensitivity_grid(answer.effects, answer.sensitivity).frame
+    assert grid["variation"].tolist().count(label) == 2
+    grades = tables.achievement_by_grade(answer.matched, answer.effects)
+    specification = tables.matching_specification(answer.matched).frame
+    said = dict(zip(specification["item"], specification["specification"], strict=True))
+    rule = "for grades and years that have a pretest"
+    assert rule in said["Grades of test scores"]
+    assert rule in grades.notes[0]
+    where = "grades 1-2 (2014-15 to 2016-17), grade 3 (2015-16 to 2016-17) left out, no pretest."
+    assert f"Mathematics score: {where}" in grades.notes
 
 
 def test_pairs_share_the_day_the_grade_and_the_school(year: hv.Answer) -> None:
@@ -223,15 +247,14 @@ def test_without_surveys_and_staff_the_report_says_what_is_missing(
     assert "staff was not delivered" in page
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"follow_up": 1}, {"outcomes": ("attendance_rate", "chronic_absence")}],
-)
+@pytest.mark.parametrize("follow_up", [0, 2])
 def test_outcomes_that_no_pair_is_followed_for_are_not_called_without_visits(
-    study: hv.StudyDesign, changes: dict[str, object]
+    study: hv.StudyDesign, follow_up: int
 ) -> None:
-    with pytest.raises(hv.DesignError, match="counted by the day"):
-        replace(study.questions[0], later_visits="none", **changes)
+    outcomes = ("attendance_rate", "chronic_absence")
+    with pytest.raises(hv.DesignError, match="ask about chronic_absence in a question of"):
+        replace(study.questions[0], later_visits="none", outcomes=outcomes, follow_up=follow_up)
     variation = hv.Variation("none", "None", questions=("summer_achievement",), later_visits="none")
-    with pytest.raises(hv.DesignError, match=r"sensitivity\[15\].later_visits is 'none'"):
+    last = len(study.sensitivity)
+    with pytest.raises(hv.DesignError, match=rf"sensitivity\[{last}\].later_visits is 'none'"):
         replace(study, sensitivity=(*study.sensitivity, variation))

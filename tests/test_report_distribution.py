@@ -235,13 +235,14 @@ def test_rows_of_several_questions_are_told_apart():
     bands = [estimate_bands(one, OUTCOME) for one in (matched, other)]
     shown = attendance_bands(bands).frame["outcome"].unique().tolist()
     assert shown == [
-        "Attendance rate. A visit before the school year", "Attendance rate. A visit in the fall",
-    ]  # fmt: skip
+        "Attendance rate. A visit before the school year (primary question)",
+        "Attendance rate. A visit in the fall (primary question)",
+    ]
     found = survival(MANY)
     fall = replace(found, question="fall", question_label="A visit in the fall")
     headings = [
-        "First disciplinary incident. A visit before the school year",
-        "First disciplinary incident. A visit in the fall",
+        "First disciplinary incident. A visit before the school year (primary question)",
+        "First disciplinary incident. A visit in the fall (primary question)",
     ]
     assert time_to_event([found, fall]).frame["event"].unique().tolist() == headings
     assert hazard_ratios([found, fall]).frame["event"].tolist() == headings
@@ -251,8 +252,12 @@ def test_what_is_exploratory_is_called_so():
     bands = replace(estimate_bands(matched_example(400), OUTCOME), role="exploratory")
     times = replace(survival(MANY), role="exploratory")
     for made in (attendance_bands([bands]), time_to_event([times]), hazard_ratios([times])):
-        assert made.title.endswith(" (exploratory)")
-    assert "exploratory" not in time_to_event([times, survival(MANY)]).title
+        assert made.population.endswith(" (exploratory question)")
+        assert "(exploratory question)" in made.to_csv_text().splitlines()[1]
+    mixed = time_to_event([times, survival(MANY)])
+    assert mixed.population == ""
+    assert "(exploratory)" in survival_curves(times).axes[0].get_title(loc="left")
+    assert "(exploratory)" not in survival_curves(survival(MANY)).axes[0].get_title(loc="left")
 
 
 def test_tables_need_something_to_show():

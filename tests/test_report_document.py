@@ -258,13 +258,39 @@ def test_a_second_question_has_files_of_its_own() -> None:
     read_back(report.html)
 
 
+def test_secondary_outcomes_stand_apart_from_the_key_findings() -> None:
+    evaluation = fabricated.evaluation()
+    (answer,) = evaluation.answers
+    first, second, *others = answer.effects
+    secondary = [replace(one, role="secondary") for one in others]
+    answer.effects = (first, second, *secondary)
+    report = build_report(evaluation)
+    found = {table.name: table.frame for table in report.tables}
+    labels = [[one.outcome.label for one in effects] for effects in ((first, second), others)]
+    assert found["T1"]["outcome"].tolist() == labels[0]
+    assert found["B5"]["outcome"].tolist() == labels[1]
+    assert found["B5"]["estimate"].tolist() == [one.estimate for one in others]
+    assert found["B1"]["outcome"].tolist() == [*labels[0], *labels[1]]
+    (drawing,) = [one for one in report.figures if one.name == "F2"]
+    assert labels[0][0] in drawing.svg
+    assert labels[1][0] not in drawing.svg
+    page = report.html
+    assert page.index('id="results"') < page.index('id="table-B5"') < page.index('id="table-B1"')
+    read_back(page)
+
+    answer.effects = tuple(secondary)  # no primary answer: these are the findings
+    found = {table.name: table.frame for table in build_report(evaluation).tables}
+    assert found["T1"]["outcome"].tolist() == labels[1]
+    assert "B5" not in found
+
+
 def test_without_a_primary_answer_the_findings_say_so_first() -> None:
     evaluation = fabricated.evaluation()
     (answer,) = evaluation.answers
     answer.question = replace(fabricated.QUESTION, role="exploratory")
     answer.effects = tuple(replace(one, role="exploratory") for one in answer.effects)
     report = build_report(evaluation)
-    assert "No primary question of the study could be answered" in report.summary
+    assert "No primary question of the study is answered here" in report.summary
     page = report.html
     assert page.index("No primary question") < page.index('class="cards"')
 

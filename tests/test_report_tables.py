@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 import fabricated
-from homevisit_eval.design import Measurement, NoMatching
+from homevisit_eval.design import Achievement, Measurement, NoMatching
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report import tables
 from homevisit_eval.report.method_tables import read_aloud
 from homevisit_eval.report.wording import limitations
 from homevisit_eval.report.words import impact_sentence, verdict
+from homevisit_eval.sample.score_grades import ScoreGrades
 
 LINES = ("remaining", "excluded", "not observed", "observed")
 
@@ -99,6 +100,32 @@ def test_a_rare_outcome_shows_nothing_either() -> None:
     assert table.cell(0, "n_visited") == "1,000"
 
 
+@pytest.mark.parametrize("group", ["visited", "comparison"])
+def test_a_mean_that_tells_how_few_were_counted_shows_nothing(group: str) -> None:
+    """A mean of .03 among 300 students is nine incidents, of nine students or fewer."""
+    counts = {"n_visited": 300, "n_comparison": 300}
+    few, ten, nobody, rate = (
+        fabricated.effect(outcome, **counts, **{f"mean_{group}": mean})
+        for outcome, mean in (
+            (fabricated.INCIDENTS, 0.03),
+            (fabricated.INCIDENTS, 0.0334),
+            (fabricated.INCIDENTS, 0.0),
+            (fabricated.MATH, 0.03),
+        )
+    )
+    for make in (tables.impacts, tables.full_estimates):
+        table = make([few, ten, nobody, rate])
+        assert [table.cell(row, "estimate") == "*" for row in range(4)] == [True] + 3 * [False]
+        assert table.cell(0, "n_visited") == "300"
+        assert table.frame.loc[0, ["estimate", "p_value", "ci_low"]].isna().all()
+
+
+def test_a_clear_difference_of_a_count_names_what_was_counted() -> None:
+    days = replace(fabricated.INCIDENTS, label="Tardy days", unit="days")
+    sentence = impact_sentence(fabricated.effect(days, p_value=0.001, p_value_adjusted=0.002))
+    assert sentence.startswith("Tardy days: visited students had on average 0.03 fewer days (")
+
+
 def test_full_estimates_have_conventions() -> None:
     table = tables.full_estimates(fabricated.effects())
     assert table.frame["clusters"].tolist() == [43] * 4
@@ -145,6 +172,30 @@ def test_the_flow_adds_up_to_what_was_observed() -> None:
                 assert matched == unseen + count
     assert frame["visited"].iloc[-1] == 640
     assert frame["attrition_comparison"].iloc[-2] == (2000 - 632) / 2000
+
+
+def test_grades_that_a_score_is_not_about_are_no_attrition() -> None:
+    """Of 2,000 pairs 500 have no pretest and 500 no test; reading is not left out anywhere."""
+    matched = fabricated.matched_sample()
+    rule = Achievement()
+    grades = ScoreGrades("math_score_std", frozenset({(2015, 1)}), frozenset({(2016, 2)}), rule)
+    matched = replace(matched, sample=replace(matched.sample, score_grades=(grades,)))
+    effects = [
+        fabricated.effect(fabricated.MATH, n_visited=900, n_comparison=880),
+        fabricated.effect(n_visited=1950, n_comparison=1900),
+    ]
+    frame = tables.sample_flow(matched, effects).frame
+    lines = frame[frame["line"].isin(["excluded", "not observed"])].set_index("label")
+    for words in ("no pretest in this grade and year", "not tested in this grade and year"):
+        row = lines.loc[f"– {fabricated.MATH.label}: {words}"]
+        assert (row["visited"], row["comparison"]) == (500, 500)
+    unseen = lines.loc[f"– {fabricated.MATH.label} not observed"]
+    assert (unseen["visited"], unseen["comparison"]) == (100, 120)
+    assert unseen["attrition_visited"] == pytest.approx(0.1)
+    assert unseen["attrition_comparison"] == pytest.approx(0.12)
+    other = lines.loc[f"– {fabricated.INCIDENT.label} not observed"]
+    assert (other["visited"], other["comparison"]) == (50, 100)
+    assert not [label for label in lines.index if f"{fabricated.INCIDENT.label}:" in label]
 
 
 def test_the_flow_hides_few_and_what_would_reveal_them() -> None:

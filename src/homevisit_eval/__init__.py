@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from homevisit_eval.certificate import Certificate, certify, certify_iter
     from homevisit_eval.design import (
         AbadieImbens,
+        Achievement,
         CardinalityMatching,
         CoarsenedExactMatching,
         Coarsening,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         CountMargins,
         Covariate,
         CovariateCaliper,
+        Deviation,
         DifferenceInMeans,
         DoublyRobust,
         Eligibility,
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
         Subclassification,
         TimingContrast,
         Variation,
+        compare_designs,
         design_checksum,
         design_text,
         read_design,
@@ -178,6 +181,7 @@ _HOMES = {
     "certificate": ("Certificate", "certify", "certify_iter"),
     "design": (
         "AbadieImbens",
+        "Achievement",
         "CardinalityMatching",
         "CoarsenedExactMatching",
         "Coarsening",
@@ -185,6 +189,7 @@ _HOMES = {
         "CountMargins",
         "Covariate",
         "CovariateCaliper",
+        "Deviation",
         "DifferenceInMeans",
         "DoublyRobust",
         "Eligibility",
@@ -209,6 +214,7 @@ _HOMES = {
         "Subclassification",
         "TimingContrast",
         "Variation",
+        "compare_designs",
         "design_checksum",
         "design_text",
         "read_design",
@@ -297,6 +303,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AbadieImbens",
+    "Achievement",
     "AnalyticSample",
     "Answer",
     "Balance",
@@ -310,6 +317,7 @@ __all__ = [
     "Covariate",
     "CovariateCaliper",
     "DesignError",
+    "Deviation",
     "DifferenceInMeans",
     "Distribution",
     "District",
@@ -372,6 +380,7 @@ __all__ = [
     "certify",
     "certify_iter",
     "check_sources",
+    "compare_designs",
     "compare_effects",
     "compare_standard_errors",
     "contrast_timing",

@@ -34,7 +34,7 @@ class Distribution:
 def estimate_distribution(
     panel: Panel, matched: Sequence[MatchedSample], skipped: list[str]
 ) -> Distribution | None:
-    """Look at whole distributions of a primary question's outcomes; None where that has no sense.
+    """Look at whole distributions of a question's outcomes; None where that has no sense.
 
     Only of one matched sample with a linear model, and outcomes that are not weighted for later
     visits.
@@ -50,7 +50,7 @@ def estimate_distribution(
     """
     one, question = matched[0], matched[0].sample.question
     linear = isinstance(question.model or one.sample.design.model, FixedEffects | DifferenceInMeans)
-    if question.role != "primary" or len(matched) > 1 or not linear:
+    if len(matched) > 1 or not linear:
         return None
     if question.later_visits == "none":
         return None

@@ -20,6 +20,7 @@ from homevisit_eval.design import (
     StudyDesign,
     Variation,
 )
+from homevisit_eval.design.deviations import variation_label
 from homevisit_eval.design.measures import SURVEY_OUTCOMES, measured_name
 from homevisit_eval.effects import (
     Effect,
@@ -66,6 +67,9 @@ class Answer:
 
     Attributes
     ----------
+    question
+        As it was asked; `sample` has the role that it is given, exploratory if it is not answered
+        as registered.
     sample, matched
         None if the question was skipped. Under multiple imputation `matched` is the first
         completed sample, and effects are pooled over all of them.
@@ -99,7 +103,8 @@ class Answer:
 
     def __repr__(self) -> str:
         """Show the question, its effects, and what was skipped."""
-        lines = [f"Answer({self.question.name!r}, {self.question.role})"]
+        asked = self.question if self.sample is None else self.sample.question
+        lines = [f"Answer({asked.name!r}, {asked.role})"]
         lines += [repr(effect) for effect in self.effects]
         lines += [f"skipped: {sentence}" for sentence in self.skipped]
         return "\n  ".join(lines)
@@ -262,7 +267,8 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
             skipped.append(f"{variation.label}: {error}")
     sensitivity += _weighted_for_response(matched, skipped)
     subgroups = _subgroups(matched[0], skipped) if question.subgroup else []
-    distribution = estimate_distribution(panel, matched, skipped)
+    main = question.role == "primary"
+    distribution = estimate_distribution(panel, matched, skipped) if main else None
     balances = {one.outcome.name: _balance(matched, one.outcome.name) for one in effects}
     return Answer(
         question,
@@ -271,7 +277,7 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
         MappingProxyType(balances),
         tuple(_with_range_of_balance(one, balances[one.outcome.name]) for one in effects),
         tuple(sensitivity),
-        tuple(_standard_errors(matched, effects)),
+        tuple(_standard_errors(matched, effects)) if main else (),
         tuple(skipped),
         tuple(subgroups),
         distribution,
@@ -307,13 +313,13 @@ def _subgroups(matched: MatchedSample, skipped: list[str]) -> list[SubgroupEffec
 def _standard_errors(
     matched: Sequence[MatchedSample], effects: Sequence[Effect]
 ) -> Iterator[StandardErrors]:
-    """Yield the standard errors of the primary estimates of linear models, side by side.
+    """Yield the standard errors of the estimates of linear models, side by side.
 
     Pooled estimates have none: each completed sample has another estimate.
     """
     for effect in effects:
         linear = isinstance(effect.model, FixedEffects | DifferenceInMeans)
-        if effect.role == "primary" and linear and len(matched) == 1:
+        if linear and len(matched) == 1:
             yield compare_standard_errors(matched[0], effect.outcome.name)
 
 
@@ -400,8 +406,9 @@ def vary(
     varied = vary_sample(panel, sample, variation)
     if variation.matching or varied is not sample:
         matched = match_as_asked(panel, varied, variation.matching)
+    label = variation_label(sample.design, variation)
     return [
-        replace(estimate_pooled(matched, name, variation.model), sensitivity=variation.label)
+        replace(estimate_pooled(matched, name, variation.model), sensitivity=label)
         for name in varied.question.outcomes
     ]
 
@@ -415,6 +422,7 @@ def vary_sample(panel: Panel, sample: AnalyticSample, variation: Variation) -> A
         or variation.min_days_enrolled
         or variation.lag_days is not None
         or variation.later_visits
+        or variation.grades_without_pretest
         or variation.missing_covariates
     ):
         return sample
@@ -428,8 +436,10 @@ def vary_sample(panel: Panel, sample: AnalyticSample, variation: Variation) -> A
         later_visits=variation.later_visits or question.later_visits,
     )
     days = variation.min_days_enrolled or design.eligibility.min_days_enrolled
+    without_pretest = variation.grades_without_pretest or design.achievement.grades_without_pretest
     design = replace(
         design,
+        achievement=replace(design.achievement, grades_without_pretest=without_pretest),
         eligibility=replace(design.eligibility, min_days_enrolled=days),
         missing_covariates=variation.missing_covariates or design.missing_covariates,
     )

@@ -20,6 +20,7 @@ from homevisit_eval.design import (
     StudyDesign,
     TimingContrast,
 )
+from homevisit_eval.design.deviations import contrast_role
 from homevisit_eval.design.measures import TO_DATE_COLUMNS
 from homevisit_eval.effects import Effect, EffectDifference, compare_effects
 from homevisit_eval.errors import EstimationError, MatchingError
@@ -220,6 +221,7 @@ def _followed(
     """Match one window's question, and follow its pairs from the landmark on without visits."""
     asked = replace(
         question,
+        role=contrast_role(design, contrast),
         outcomes=contrast.outcomes,
         later_visits="none",
         follow_up=0,

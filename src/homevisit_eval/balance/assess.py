@@ -38,6 +38,7 @@ from homevisit_eval.design import (
     OptimalPairs,
     Outcome,
     OutcomeModel,
+    Question,
     Subclassification,
 )
 from homevisit_eval.design.checks import allowed
@@ -148,7 +149,7 @@ def assess_balance(
     return run.balance(
         with_squares_and_products(covariates, squared=squared, interactions=_known(interactions)),
         outcome=measure,
-        question=sample.question.name,
+        question=sample.question,
         synthetic=sample.synthetic,
     )
 
@@ -232,7 +233,7 @@ def assess_frame_balance(
     return run.balance(
         with_squares_and_products(columns, squared=squared, interactions=_known(interactions)),
         outcome=None,
-        question="",
+        question=None,
         synthetic=False,
     )
 
@@ -253,7 +254,7 @@ class _Run:
         characteristics: Iterable[Characteristic],
         *,
         outcome: Outcome | None,
-        question: str,
+        question: Question | None,
         synthetic: bool,
     ) -> Balance:
         whose = _denominator(self.denominator, self.matches.estimand)
@@ -271,7 +272,8 @@ class _Run:
         return Balance(
             table=rows,
             outcome=outcome,
-            question=question,
+            question=question.name if question else "",
+            role=question.role if question else "",
             estimand=self.matches.estimand,
             synthetic=synthetic,
             denominator=whose,

@@ -46,6 +46,8 @@ class Balance:
         The rows are those where this outcome is observed; None for all matched rows.
     question
         The name of the question; empty for any data frame.
+    role
+        In which that question was answered; empty for any data frame.
     estimand
         Whose balance it is.
     synthetic
@@ -68,6 +70,7 @@ class Balance:
     overlap_before: float = math.nan
     overlap_after: float = math.nan
     imputations: int = 1
+    role: str = ""
 
     @property
     def everybody(self) -> pd.DataFrame:

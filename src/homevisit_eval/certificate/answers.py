@@ -186,12 +186,13 @@ def _choice(asked: _Asked, variation: Variation | None) -> tuple[object, ...]:
     """Return what decides who is matched with whom, and how long they are followed."""
     own = asked.question.matching or asked.run.design.matching
     if variation is None:
-        return None, None, None, None, None, own
+        return None, None, None, None, None, None, own
     return (
         variation.pool,
         variation.comparison_schools,
         variation.min_days_enrolled,
         variation.later_visits,
+        variation.grades_without_pretest,
         variation.missing_covariates,
         variation.matching or own,
     )

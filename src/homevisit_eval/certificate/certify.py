@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import partial
 
 from homevisit_eval.certificate.certificate import Certificate
@@ -93,7 +93,7 @@ def certify_iter(
     Parameters
     ----------
     design
-        Of the study.
+        Of the study; what is registered plays no part.
     district
         Parameters, or the name of a preset.
     replications
@@ -126,6 +126,7 @@ def certify_iter(
         question, other years or grades, an effect without a truth: see `require_known`), an
         argument is out of its range, or `done` is of another certificate.
     """
+    design = replace(design, registered=None)
     parameters = preset(district) if isinstance(district, str) else district
     if replications < 1 or workers < 1:
         raise DesignError("replications and workers must be 1 or greater.")
@@ -212,7 +213,7 @@ def collect_certificate(
     stated = expectation_of(parameters) if _only_primary(design, names) else None
     costs = zip(*(astuple(one.seconds) for one in ordered), strict=True)
     return Certificate(
-        design=design,
+        design=replace(design, registered=None),
         district=parameters,
         seed=seed,
         trials=trials,

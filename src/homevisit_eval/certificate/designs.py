@@ -164,7 +164,8 @@ def _settings(
 ) -> tuple[MatchingMethod, OutcomeModel] | None:
     """Return a variation's methods; None if it varies the sample or the estimand too."""
     sample = (variation.pool, variation.comparison_schools, variation.min_days_enrolled)
-    if any((*sample, variation.later_visits, variation.missing_covariates)):
+    rules = (variation.grades_without_pretest, variation.missing_covariates)
+    if any((*sample, variation.later_visits, *rules)):
         return None
     return variation.matching or own[0], variation.model or own[1]
 

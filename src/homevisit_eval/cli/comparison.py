@@ -15,7 +15,7 @@ __all__ = ["Difference", "compare_tables", "read_tables"]
 
 RELATIVE_TOLERANCE = 1e-9  # rounding differs by platform; anything larger is another number
 
-ABOUT_FILES = ("C8", "D1")
+ABOUT_FILES = ("C6", "C8", "D1")
 FIRST = ("T1", "B1", "B10")
 LONGEST_TEXT = 60
 
@@ -59,8 +59,8 @@ def read_tables(folder: Path) -> dict[str, Rows]:
 def compare_tables(old: Mapping[str, Rows], new: Mapping[str, Rows]) -> list[Difference]:
     """List every table, row and cell in which two reports differ, key findings first.
 
-    Tables about the files themselves (their checksums, what was decided about them) are left
-    out: the same records may come in other files.
+    Tables about the files themselves (their checksums, what was decided about them, how the
+    design's differ) are left out: the same records and choices may come in other files.
     """
     differences = []
     names = {name for name in [*old, *new] if name not in ABOUT_FILES}

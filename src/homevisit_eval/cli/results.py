@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from homevisit_eval.cli.output_folder import MANIFEST, checksum
 from homevisit_eval.design import StudyDesign, design_checksum, design_text
+from homevisit_eval.design.design_file import REGISTERED_FILE
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN
 from homevisit_eval.table import SYNTHETIC
 from homevisit_eval.table.cells import full_precision, missing
@@ -89,6 +90,8 @@ def _write_parts(report: Report, design: StudyDesign, folder: Path, page: str) -
     (folder / "figures").mkdir()
     _write_text(folder / page, report.html)
     _write_text(folder / "study.toml", design_text(design))
+    if design.registered is not None:
+        _write_text(folder / REGISTERED_FILE, design_text(design.registered))
     for table in report.tables:
         _write_text(folder / "tables" / f"{table.name}.csv", table.to_csv_text())
     for figure in report.figures:
@@ -102,7 +105,16 @@ def _made_with(design: StudyDesign) -> dict[str, object]:
         "homevisit_eval": version("homevisit-eval"),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
-        "design": {"title": design.title, "checksum": design_checksum(design)},
+        "design": _identity(design),
+        **({"registered": _identity(design.registered)} if design.registered else {}),
+    }
+
+
+def _identity(design: StudyDesign) -> dict[str, str]:
+    return {
+        "title": design.title,
+        "version": design.version,
+        "checksum": design_checksum(design),
     }
 
 

@@ -1,6 +1,8 @@
 """The design of a study: frozen values that are decided before the data are read."""
 
+from homevisit_eval.design.achievement import Achievement
 from homevisit_eval.design.design_file import design_checksum, design_text, read_design
+from homevisit_eval.design.deviations import Deviation, compare_designs
 from homevisit_eval.design.matching_methods import (
     CardinalityMatching,
     CoarsenedExactMatching,
@@ -42,6 +44,7 @@ __all__ = [
     "BASELINE_COLUMNS",
     "OUTCOME_COLUMNS",
     "AbadieImbens",
+    "Achievement",
     "CardinalityMatching",
     "CoarsenedExactMatching",
     "Coarsening",
@@ -49,6 +52,7 @@ __all__ = [
     "CountMargins",
     "Covariate",
     "CovariateCaliper",
+    "Deviation",
     "DifferenceInMeans",
     "DoublyRobust",
     "Eligibility",
@@ -76,6 +80,7 @@ __all__ = [
     "Subclassification",
     "TimingContrast",
     "Variation",
+    "compare_designs",
     "design_checksum",
     "design_text",
     "read_design",

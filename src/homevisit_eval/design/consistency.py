@@ -17,11 +17,12 @@ from homevisit_eval.design.measures import (
     OUTCOME_SCALES,
     STRATUM_COLUMNS,
     TEACHER_BASELINE_COLUMNS,
+    TEST_SCORES,
     measured_name,
 )
 from homevisit_eval.design.wording import Fault, Path, nearest, shown
 
-__all__ = ["as_tables", "inconsistencies"]
+__all__ = ["APART", "as_tables", "inconsistencies"]
 
 FOLLOWING_WINDOWS = (
     ("before_year", "fall"),
@@ -32,6 +33,9 @@ FOLLOWING_WINDOWS = (
 """Windows of which the first ends before the second begins."""
 
 Tables = Mapping[str, Any]
+
+APART: Mapping[str, bool] = {"apart": True}
+"""Of a field whose value is a design of its own, and stands in another file."""
 
 WITHOUT_SETS = (
     "cardinality",
@@ -55,10 +59,11 @@ WITHOUT_EXACT = (
 def as_tables(value: Any) -> Any:
     """Return a design value as plain tables, lists and values, defaults included.
 
-    What is not given (`None`) is left out; the order is that of the fields.
+    What is not given (`None`) is left out, and what stands apart; the order is that of the fields.
     """
     if dataclasses.is_dataclass(value):
-        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        fields = [one for one in dataclasses.fields(value) if not one.metadata.get("apart")]
+        pairs = ((field.name, getattr(value, field.name)) for field in fields)
         return {name: as_tables(part) for name, part in pairs if part is not None}
     return [as_tables(part) for part in value] if isinstance(value, tuple) else value
 
@@ -168,14 +173,20 @@ def _unlisted_variations(tables: Tables) -> Iterator[Fault]:
             yield Fault(("sensitivity", position, "lag_days"), what)
         varied = [one for one in questions.values() if one and _varies(variation, one)]
         names = {name for one in varied for name in one.get("outcomes") or ()}
-        if variation.get("later_visits") == "none" and (
-            not names <= set(COUNTED_BY_DAY) or any(one.get("follow_up") for one in varied)
-        ):
+        measures = {measured_name(name)[0] for name in names if name}
+        if variation.get("later_visits") == "none" and not measures <= set(COUNTED_BY_DAY):
             what = (
                 "is 'none', which needs questions whose outcomes are all counted by the day "
-                f"({', '.join(COUNTED_BY_DAY)}), with follow_up 0; name such in `questions`."
+                f"({', '.join(COUNTED_BY_DAY)}); name such in `questions`."
             )
             yield Fault(("sensitivity", position, "later_visits"), what)
+        unscored = varied and None not in names and not measures & set(TEST_SCORES)
+        if variation.get("grades_without_pretest") and unscored:
+            what = (
+                f"needs a question about test scores ({', '.join(TEST_SCORES)}), and it varies "
+                "none; name such in `questions`."
+            )
+            yield Fault(("sensitivity", position, "grades_without_pretest"), what)
 
 
 def _unlisted_contrasts(tables: Tables) -> Iterator[Fault]:

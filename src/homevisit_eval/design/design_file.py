@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -18,6 +19,7 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from homevisit_eval.design.achievement import Achievement
 from homevisit_eval.design.consistency import as_tables, inconsistencies
 from homevisit_eval.design.matching_methods import (
     CardinalityMatching,
@@ -70,11 +72,20 @@ from homevisit_eval.design.wording import Fault, in_words, literals, nearest, sh
 from homevisit_eval.design.wording import Path as Place
 from homevisit_eval.errors import DesignError
 
-__all__ = ["design_checksum", "design_text", "parse_design", "read_design", "upgrade"]
+__all__ = [
+    "REGISTERED_FILE",
+    "design_checksum",
+    "design_text",
+    "parse_design",
+    "read_design",
+    "upgrade",
+]
 
 Upgrade = Callable[[Document], Document]
 
 FORMAT = 3
+REGISTERED_FILE = "study-registered.toml"
+"""The file beside a design's own in which `design_text` expects the registered one."""
 
 
 def _name_the_score(document: Document) -> Document:
@@ -125,6 +136,7 @@ CLASSES: Mapping[str, type] = {
     "timing_contrasts": TimingContrast,
     "risk_sets": RiskSets,
     "eligibility": Eligibility,
+    "achievement": Achievement,
     "measurement": Measurement,
     "nearest_neighbor": NearestNeighbor,
     "optimal_pairs": OptimalPairs,
@@ -154,18 +166,20 @@ CLASSES: Mapping[str, type] = {
 
 
 def read_design(path: str | Path) -> StudyDesign:
-    """Read the design of a study from a TOML file.
+    """Read the design of a study from a TOML file, and the registered one that it names.
 
     Parameters
     ----------
     path
-        A file in UTF-8, with or without a byte-order mark, that begins with ``format = 3``.
+        A file in UTF-8, with or without a byte-order mark, that begins with ``format = 3``. Its
+        key ``registered`` is the name of another such file, looked for from the same folder.
 
     Raises
     ------
     DesignError
-        If the file cannot be read, is not TOML, has a format that this version does not know,
-        or does not describe a possible design. The message lists every fault with its line.
+        If a file cannot be read, is not TOML, has a format that this version does not know,
+        or does not describe a possible design; if the registered file names a registered one
+        itself. The message lists every fault with its line.
     """
     return parse_design(read_text(Path(path), DESIGN_FILE), str(path))
 
@@ -178,38 +192,70 @@ def parse_design(text: str, file: str = "study.toml") -> StudyDesign:
     text
         The whole text of a design file.
     file
-        What messages call it.
+        What messages call it; a registered design is looked for from its folder.
 
     Raises
     ------
     DesignError
         As for `read_design`.
     """
+    design, named = _design_and_registered(text, file)
+    return design if named is None else replace(design, registered=_registered(named, file))
+
+
+def _design_and_registered(text: str, file: str) -> tuple[StudyDesign, str | None]:
+    """Return the design of a text, and the name of the file of the registered one, if any."""
     document = parse_document(text, file, DESIGN_FILE)
     check_format(document, file, known=(FORMAT, *UPGRADES), newest=FORMAT)
-    plain = json.dumps(upgrade(document), default=str)  # a date becomes text
+    document = upgrade(document)
+    named = document.pop("registered", None)
+    faults = []
+    if named is not None and not (isinstance(named, str) and named.strip()):
+        what = f"must be the name of a file in quotes, or left out; it is {shown(named)}."
+        faults.append(Fault(("registered",), what))
+    plain = json.dumps(document, default=str)  # a date becomes text
     try:
-        return _adapter().validate_json(plain)
+        design = _adapter().validate_json(plain)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-    faults = _faults(json.loads(plain), details)
-    raise DesignError(faults_by_line(faults, lines_of(text), file, "in the design of the study"))
+        faults += _faults(json.loads(plain), details)
+    if faults:
+        where = "in the design of the study"
+        raise DesignError(faults_by_line(faults, lines_of(text), file, where))
+    return design, named
+
+
+def _registered(named: str, file: str) -> StudyDesign:
+    """Return the design that `file` names as the registered one."""
+    path = Path(file).parent / named
+    advice = f"`registered` in {file} names it: correct the name, or take that line out."
+    text = read_text(path, replace(DESIGN_FILE, advice=advice))
+    design, further = _design_and_registered(text, str(path))
+    if further is not None:
+        raise DesignError(
+            f"{path}: {file} names this file as the registered design, and it names one itself. "
+            "A registered design stands alone: keep a copy of the file as it was registered, "
+            "without the line `registered`, and name that."
+        )
+    return design
 
 
 def design_text(design: StudyDesign) -> str:
     """Return the design as the text of a TOML file, every default written out.
 
-    Reading the text gives an equal design.
+    Reading the text gives an equal design. If one is registered, the text names `REGISTERED_FILE`,
+    which must hold that one's text.
     """
-    return tomli_w.dumps(as_tables(design))
+    named = {} if design.registered is None else {"registered": REGISTERED_FILE}
+    return tomli_w.dumps({**named, **as_tables(design)})
 
 
 def design_checksum(design: StudyDesign) -> str:
     """Return the SHA-256 of the design, 64 hexadecimal digits.
 
-    It covers every option, defaults included, and neither comments nor layout: equal designs
-    have equal checksums. It is taken over JSON in the order of the fields, which does not
-    depend on how a version of the TOML writer breaks lines.
+    It covers every option, defaults included, and neither comments nor layout nor the registered
+    design: equal designs have equal checksums. It is taken over JSON in the order of the fields,
+    which does not depend on how a version of the TOML writer breaks lines.
     """
     canonical = json.dumps(as_tables(design), ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()

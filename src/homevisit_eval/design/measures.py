@@ -18,6 +18,7 @@ __all__ = [
     "SURVEY_OUTCOMES",
     "TEACHER_BASELINE_COLUMNS",
     "TEACHER_OUTCOMES",
+    "TEST_SCORES",
     "TO_DATE_COLUMNS",
     "YEAR_END",
     "Scale",
@@ -116,6 +117,9 @@ TEACHER_OUTCOMES = ("retained_in_school", "retained_in_district")
 SURVEY_OUTCOMES = ("engagement_at_school", "involvement_at_home")
 """The scales of the family survey, which not everybody answers."""
 
+TEST_SCORES = ("math_score_std", "reading_score_std")
+"""The measures that are test scores, which not every grade takes."""
+
 LONGEST_FOLLOW_UP = 3
 FOLLOW_UP = "_after_"
 """Stands between a measure and the number of years after the visit's in which it is taken."""
@@ -152,7 +156,7 @@ COUNTED_BY_DAY = (
 )
 """The outcomes that can be counted from any day of the school year on."""
 
-YEAR_END = ("math_score_std", "reading_score_std", *SURVEY_OUTCOMES)
+YEAR_END = (*TEST_SCORES, *SURVEY_OUTCOMES)
 """The outcomes that are measured once, towards the end of a school year."""
 
 OUTCOME_COLUMNS = tuple(OUTCOME_SCALES)

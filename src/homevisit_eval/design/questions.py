@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from homevisit_eval.design.achievement import GradeRule
 from homevisit_eval.design.checks import (
     Days,
     Distinct,
@@ -54,7 +55,7 @@ ComparisonSchools = Literal["any", "same_school", "outside_program"]
 Program = Literal["FEP", "FEC", "EC"]
 Mode = Literal["in_person", "virtual"]
 Window = Literal["before_year", "fall", "spring", "during_year", "any_time", "first_ever"]
-Dose = Literal["any", "one", "two_or_more"]
+Dose = Literal["any", "one", "two_or_more", "two_or_more_against_one"]
 LaterVisits = Literal["natural_course", "none"]
 
 
@@ -160,9 +161,11 @@ class Question:
         Visits that count. A student whose first completed visit that year is of another program
         or mode is in neither group from that day on.
     dose
-        Completed visits before the year: ``"any"``, exactly ``"one"``, or ``"two_or_more"``; who
-        has another number is in neither group. Only with the window ``"before_year"``: later
-        visits lie in the future of the first.
+        Days with a completed visit before the year: ``"any"``, exactly ``"one"``, or
+        ``"two_or_more"``, each against none; who has another number is in neither group.
+        ``"two_or_more_against_one"``: comparison students were visited once, and who was not
+        visited is in neither group. Only with the window ``"before_year"``: later visits lie in
+        the future of the first.
     pool
         Who may be a comparison student of the window ``"before_year"``.
         ``"never_visited_that_year"`` is chosen on the future and biased; it is offered to show
@@ -175,13 +178,16 @@ class Question:
     later_visits
         ``"natural_course"``: a visit now against not yet; comparison students are followed to the
         end of the year whether or not they are visited later. ``"none"``: a visit now against no
-        visit for the rest of the year; both members of a matched set are followed until a
-        comparison student of it is visited, weighted by the inverse probability of that.
+        visit for the rest of the year, nor in later years up to that of the outcome; both members
+        of a pair are followed until its comparison student is visited, weighted by the inverse
+        probability of that (`follow_without_visits`). It needs pairs, and outcomes that are counted
+        by the day. Further visits to the visited student take their natural course under both.
     lag_days
         Instructional days after the visit that are left out before outcomes count; only in
         windows during the year.
     follow_up
-        Years after the year of the visit, 0 to 3, whose outcomes are estimated as well.
+        Years after the year of the visit, 0 to 3, whose outcomes are estimated as well, on the
+        same pairs; `later_visits` says what becomes of comparison students visited by then.
     subgroup
         By what effects are estimated in subgroups too; matching is then exact on it.
     matching, model
@@ -220,19 +226,40 @@ class Question:
             raise DesignError(" ".join(faults))
 
     @property
+    def against_one(self) -> bool:
+        """Whether comparison students were visited before the year too, once."""
+        return self.dose == "two_or_more_against_one"
+
+    @property
     def during(self) -> bool:
         """Whether some of the visits asked about fall in the school year."""
         return self.window != "before_year"
 
 
-def _contradictions(question: Question) -> Iterator[str]:
-    """Yield what options of one question do not go together."""
-    where = f"question {question.name!r}:"
+def _faults_of_dose(question: Question, where: str) -> Iterator[str]:
+    """Yield what does not go together with the number of visits that a question asks about."""
     if question.dose != "any" and question.during:
         yield (
             f"{where} dose {question.dose!r} needs window 'before_year'; of a visit during the "
             "year, further ones lie in the future."
         )
+    if question.against_one:
+        without = {
+            "pool": question.pool == "never_visited_that_year",
+            "comparison_schools": question.comparison_schools == "outside_program",
+            "later_visits": question.later_visits == "none",
+        }
+        for name in [name for name, given in without.items() if given]:
+            yield (
+                f"{where} {name} {getattr(question, name)!r} is for comparison students without a "
+                f"visit; those of dose {question.dose!r} were visited once. Leave it out."
+            )
+
+
+def _contradictions(question: Question) -> Iterator[str]:
+    """Yield what options of one question do not go together."""
+    where = f"question {question.name!r}:"
+    yield from _faults_of_dose(question, where)
     if question.pool != "not_visited_before_year" and question.during:
         yield (
             f"{where} pool {question.pool!r} needs window 'before_year'; for visits during the "
@@ -246,12 +273,12 @@ def _contradictions(question: Question) -> Iterator[str]:
         yield f"{where} later_visits 'none' needs pool 'not_visited_before_year'."
     measured = [measured_name(name) for name in question.outcomes]
     if question.later_visits == "none":
-        others = [name for name, after in measured if after or name not in COUNTED_BY_DAY]
-        if others or question.follow_up:
+        others = [name for name, _ in measured if name not in COUNTED_BY_DAY]
+        if others:
             yield (
                 f"{where} later_visits 'none' follows pairs day by day, so it needs outcomes that "
-                f"are counted by the day ({', '.join(COUNTED_BY_DAY)}) and follow_up 0; ask about "
-                "others in a question of their own."
+                f"are counted by the day ({', '.join(COUNTED_BY_DAY)}); ask about "
+                f"{', '.join(dict.fromkeys(others))} in a question of their own."
             )
     if question.unit == "teacher":
         usual = {field.name: field.default for field in fields(Question)}
@@ -340,6 +367,8 @@ class Variation:
         As for `Eligibility`.
     lag_days, later_visits
         As for a `Question`; a lag needs named questions, about visits during the year.
+    grades_without_pretest
+        As for `Achievement`; it needs questions about test scores.
     missing_covariates
         As for a `StudyDesign`.
 
@@ -359,6 +388,7 @@ class Variation:
     min_days_enrolled: Days | None = None
     lag_days: Annotated[int, between(0, 90)] | None = None
     later_visits: LaterVisits | None = None
+    grades_without_pretest: GradeRule | None = None
     missing_covariates: Annotated[MissingCovariates, Field(discriminator="rule")] | None = None
     matching: Annotated[MatchingMethod, Field(discriminator="method")] | None = None
     model: Annotated[OutcomeModel, Field(discriminator="model")] | None = None
@@ -371,9 +401,10 @@ class Variation:
         check_fields(self)
         sample = (self.pool, self.comparison_schools, self.min_days_enrolled)
         clock = (self.lag_days, self.later_visits)
-        if {*sample, *clock, self.missing_covariates, self.matching, self.model} == {None}:
+        rules = (self.grades_without_pretest, self.missing_covariates)
+        if {*sample, *clock, *rules, self.matching, self.model} == {None}:
             raise DesignError(
                 "must vary something: give at least one of pool, comparison_schools, "
-                "min_days_enrolled, lag_days, later_visits, missing_covariates, matching, model, "
-                "or leave this variation out."
+                "min_days_enrolled, lag_days, later_visits, grades_without_pretest, "
+                "missing_covariates, matching, model, or leave this variation out."
             )

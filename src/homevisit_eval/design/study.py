@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from homevisit_eval.design.achievement import Achievement
 from homevisit_eval.design.checks import (
     Days,
     Distinct,
@@ -19,7 +20,7 @@ from homevisit_eval.design.checks import (
     check_fields,
     raise_faults,
 )
-from homevisit_eval.design.consistency import as_tables, inconsistencies
+from homevisit_eval.design.consistency import APART, as_tables, inconsistencies
 from homevisit_eval.design.matching_methods import MatchingMethod, NearestNeighbor
 from homevisit_eval.design.measures import (
     TEACHER_BASELINE_COLUMNS,
@@ -222,6 +223,8 @@ class StudyDesign:
         Who may be in the sample, and the rules of measurement.
     missing_covariates
         What becomes of student-years that lack a covariate of their grade.
+    achievement
+        Which grades and years impacts on test scores are about.
     matching, model
         The method and the outcome model of every question that names no other.
     sensitivity
@@ -234,6 +237,11 @@ class StudyDesign:
         Of the design, as printed on the report beside its checksum.
     confidence_level
         Of every interval, 0.5 to 0.999.
+    registered
+        The design that was registered before the data were read, if there is one. Questions that
+        are not in it, or not answered as there, are exploratory whatever their role says
+        (`compare_designs`). It is no part of the checksum, and registers no further one. A file
+        names the file that holds it.
 
     Raises
     ------
@@ -256,6 +264,7 @@ class StudyDesign:
     missing_covariates: Annotated[MissingCovariates, Field(discriminator="rule")] = field(
         default_factory=CompleteCases
     )
+    achievement: Achievement = field(default_factory=Achievement)
     matching: Annotated[MatchingMethod, Field(discriminator="method")] = field(
         default_factory=lambda: NearestNeighbor(exact=("school_year", "grade", "visited_prior"))
     )
@@ -267,9 +276,15 @@ class StudyDesign:
     risk_sets: RiskSets = field(default_factory=RiskSets)
     version: Text = "1"
     confidence_level: Annotated[float, between(0.5, 0.999)] = 0.95
+    registered: StudyDesign | None = field(default=None, metadata=APART)
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.registered is not None and self.registered.registered is not None:
+            raise DesignError(
+                "StudyDesign.registered names a registered design itself; a registered design "
+                "stands alone. Give it without one, or the one that it names."
+            )
         raise_faults("StudyDesign", inconsistencies(as_tables(self)))
 
     def outcome(self, name: str) -> Outcome:
@@ -297,7 +312,7 @@ class StudyDesign:
         ]
         here = dict.fromkeys(outcome.name for outcome in outcomes)
         others = tuple(one for one in self.outcomes if one.name not in here)
-        left_out = TEACHER_BASELINE_COLUMNS if question.during else NOT_BEFORE_YEAR
+        left_out = unused_covariates(question)
         covariates = tuple(one for one in self.covariates if one.name not in left_out)
         distinct = tuple({one.name: one for one in outcomes}.values())
         design = replace(self, outcomes=(*distinct, *others), covariates=covariates)
@@ -316,6 +331,11 @@ class StudyDesign:
 
 
 NOT_BEFORE_YEAR = (*TO_DATE_COLUMNS, *TEACHER_BASELINE_COLUMNS)
+
+
+def unused_covariates(question: Question) -> tuple[str, ...]:
+    """Return the names of covariates of a design that a question about students does not use."""
+    return TEACHER_BASELINE_COLUMNS if question.during else NOT_BEFORE_YEAR
 
 
 def followed_outcome(outcome: Outcome, years_after: int) -> Outcome:

@@ -13,6 +13,7 @@ from homevisit_eval.balance.published import published_balance
 from homevisit_eval.disclosure import suppress_small_counts
 from homevisit_eval.effect_sizes import ADJUSTABLE_UP_TO, SATISFIED_UP_TO
 from homevisit_eval.errors import EstimationError
+from homevisit_eval.report.words import marked
 from homevisit_eval.table import Kind, Sum, Table
 
 if TYPE_CHECKING:
@@ -221,4 +222,5 @@ def _population(balance: Balance) -> str:
         return "All units that are compared"
     if balance.outcome is None:
         return "All students who are compared"
-    return f"Students who are compared and whose outcome is observed: {balance.outcome.label}"
+    observed = marked(balance.outcome.label, balance.role)
+    return f"Students who are compared and whose outcome is observed: {observed}"

@@ -18,7 +18,7 @@ from homevisit_eval.disclosure import (
     suppress_small_counts,
 )
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.report.words import outcome_unit
+from homevisit_eval.report.words import one_question, outcome_unit, with_role
 from homevisit_eval.table import PERCENT_OF_STUDENTS, Cell, HidingRule, Kind, Sum, Table
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ def attendance_bands(effects: Sequence[BandEffects], name: str = "B15") -> Table
     table = _table(
         frame,
         name=name,
-        title=_title("Students by band of the outcome", effects),
+        title="Students by band of the outcome",
+        population=one_question(effects),
         notes=(
             "A student on the lower limit of a band is in it. Differences are adjusted, one linear "
             "probability model for each band; those of all bands add up to 0. They show how the "
@@ -181,7 +182,8 @@ def quantile_effects(effects: Sequence[QuantileEffects], name: str = "B16") -> T
     table = _table(
         frame,
         name=name,
-        title=_title("Quantiles of the outcome", effects),
+        title="Quantiles of the outcome",
+        population=one_question(effects),
         notes=(
             "A quantile of 10% is the value that one in ten students is at or below.",
             *_notes_of(effects),
@@ -236,17 +238,12 @@ def _few_on_a_side(one: QuantileEffects, row: QuantileEffect) -> bool:
     return min(row.quantile, 1 - row.quantile) * fewest < SMALLEST_COUNT_SHOWN
 
 
-def _title(words: str, effects: Sequence[BandEffects] | Sequence[QuantileEffects]) -> str:
-    """Return a title that says so if every question is exploratory."""
-    exploratory = all(one.role == "exploratory" for one in effects)
-    return f"{words} (exploratory)" if exploratory else words
-
-
 def _headings(effects: Sequence[BandEffects] | Sequence[QuantileEffects]) -> dict[int, str]:
     """Return the heading of each effect's rows, with its question if there are several."""
     several = len({one.question for one in effects}) > 1
     return {
-        id(one): f"{one.outcome.label}. {one.question_label}" if several else one.outcome.label
+        id(one): one.outcome.label
+        + (f". {with_role(one.question_label, one.role)}" if several else "")
         for one in effects
     }
 
@@ -304,6 +301,7 @@ def _table(
     *,
     name: str,
     title: str,
+    population: str,
     notes: tuple[str, ...],
     synthetic: bool,
     confidence_level: float,
@@ -317,6 +315,7 @@ def _table(
     return Table(
         name=name,
         title=title,
+        population=population,
         frame=frame,
         kinds={column: KINDS[column] for column in columns},
         labels={column: LABELS[column] for column in columns if column in LABELS},

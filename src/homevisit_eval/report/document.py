@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report import figures, tables
+from homevisit_eval.report.deviations import (
+    departures_sentence,
+    deviations_banner,
+    deviations_section,
+)
 from homevisit_eval.report.estimand_words import MAKING, groups_made_alike
 from homevisit_eval.report.findings import findings_section, summary_text
 from homevisit_eval.report.further_questions import (
@@ -99,13 +104,14 @@ def build_report(evaluation: Evaluation, panel: Panel | None = None) -> Report:
     answered = [answer for answer in evaluation.answers if answer.effects]
     if not answered:
         raise EstimationError("No question has an effect, so there is nothing to report.")
-    answered.sort(key=lambda answer: answer.question.role != "primary")
+    answered.sort(key=lambda answer: answer.effects[0].role != "primary")
     headline = [answer for answer in answered if is_headline(answer.question)] or answered
     effects = [effect for answer in headline for effect in answer.effects]
     parts = [
         _parts(answer, number, {name for one in headline[:number] for name in one.balance})
         for number, answer in enumerate(headline)
     ]
+    key, _ = _told_apart(effects)
     study = _study_parts(evaluation, headline, panel)
     every = (
         study.findings,
@@ -128,7 +134,14 @@ def build_report(evaluation: Evaluation, panel: Panel | None = None) -> Report:
         ),
         tables=every,
         figures=drawings,
-        summary=summary_text(effects, study.findings),
+        summary="\n".join(
+            text
+            for text in (
+                summary_text(key, study.findings),
+                departures_sentence(evaluation.design),
+            )
+            if text
+        ),
     )
 
 
@@ -138,50 +151,68 @@ class _StudyParts:
 
     findings: Table
     impacts: ReportFigure
+    secondary: Table | None
     estimates: Table
     grid: Table | None
     inference: Table | None
     decisions: Table | None
     counts: Table | None
     variables: Table
+    deviations: Table
     files: Table
     further: tuple[FurtherPart, ...]
 
     @property
     def others(self) -> tuple[Table | None, ...]:
         return (
+            self.secondary,
             self.estimates,
             self.grid,
             self.inference,
             self.decisions,
             self.counts,
             self.variables,
+            self.deviations,
             self.files,
         )
+
+
+def _told_apart(effects: list[Effect]) -> tuple[list[Effect], list[Effect]]:
+    """Return the effects of the key findings, and those of secondary questions.
+
+    Without a primary answer everything is among the findings.
+    """
+    if not any(effect.role == "primary" for effect in effects):
+        return effects, []
+    key = [effect for effect in effects if effect.role != "secondary"]
+    return key, [effect for effect in effects if effect.role == "secondary"]
 
 
 def _study_parts(
     evaluation: Evaluation, answered: Sequence[Answer], panel: Panel | None
 ) -> _StudyParts:
     effects = [effect for answer in answered for effect in answer.effects]
+    key, secondary = _told_apart(effects)
     varied = [effect for answer in answered for effect in answer.sensitivity]
     compared = [one for answer in answered for one in answer.standard_errors]
     with_varied = [effect for answer in answered if answer.sensitivity for effect in answer.effects]
     return _StudyParts(
-        findings=tables.impacts(effects),
+        findings=tables.impacts(key),
         impacts=drawn(
             "F2",
             "Differences between visited and comparison students, with intervals",
-            figures.impacts(effects),
-            figures.impacts_alt_text(effects),
+            figures.impacts(key),
+            figures.impacts_alt_text(key),
             evaluation.synthetic,
         ),
+        secondary=tables.impacts(secondary, "B5", "Secondary outcomes") if secondary else None,
         estimates=tables.full_estimates(effects),
         grid=tables.sensitivity_grid(with_varied, varied) if varied else None,
         inference=tables.standard_errors(compared) if compared else None,
         decisions=tables.decisions(evaluation),
         counts=tables.panel_counts(evaluation),
         variables=tables.variables(evaluation.design, evaluation.synthetic),
+        deviations=tables.deviations(evaluation),
         files=tables.provenance(evaluation),
         further=further_parts(evaluation, panel),
     )
@@ -189,22 +220,25 @@ def _study_parts(
 
 def _sections(
     evaluation: Evaluation,
-    effects: Sequence[Effect],
+    effects: list[Effect],
     parts: Sequence[AnswerParts],
     study: _StudyParts,
     every: Sequence[Table],
 ) -> list[str]:
     formulas = {effect.outcome.label: effect.formula for effect in effects}
     return [
-        findings_section(effects, study.findings, study.impacts),
+        findings_section(_told_apart(effects)[0], study.findings, study.impacts),
         students_section(parts),
         comparison_section(parts),
         baseline_section(parts),
         *(further_section(one) for one in study.further),
-        full_results_section(study.estimates, study.grid, study.inference, formulas),
+        full_results_section(
+            study.secondary, study.estimates, study.grid, study.inference, formulas
+        ),
         limitations_section(effects, evaluation.design),
         data_section(study.variables, study.decisions, study.counts),
         glossary_section(),
+        deviations_section(study.deviations, evaluation.design),
         provenance_section(
             study.files, every, version("homevisit-eval"), evaluation.design, evaluation.synthetic
         ),
@@ -276,7 +310,7 @@ def _header(evaluation: Evaluation) -> str:
         f'<p class="kicker">Evaluation of home visits{where}</p>\n<h1>{escape(design.title)}</h1>\n'
         f"<p>School years {escape(years)}, {escape(grades)}. Visited students are compared with "
         f"similar students who were not visited.</p>\n{banner}"
-        f"{not_computed_box(_not_computed(evaluation))}"
+        f"{deviations_banner(design)}{not_computed_box(_not_computed(evaluation))}"
     )
 
 

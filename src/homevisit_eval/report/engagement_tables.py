@@ -18,7 +18,7 @@ from homevisit_eval.disclosure import (
 from homevisit_eval.effects.response_weights import WEIGHTED_FOR_RESPONSE, ResponseRate
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import with_effect_notes
-from homevisit_eval.report.words import outcome_unit
+from homevisit_eval.report.words import outcome_unit, with_role
 from homevisit_eval.table import Kind, Table
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def family_engagement(
         labels=LABELS,
         notes=(*((NO_BASELINE,) if no_baseline else ()), WHO_RESPONDED, *weighting_notes),
         synthetic=any(effect.synthetic for effect in lines),
-        population=lines[0].question_label,
+        population=with_role(lines[0].question_label, lines[0].role),
         unit="unit",
         section="outcome",
         csv_only=("question", "unit", "estimand"),

@@ -16,6 +16,7 @@ from homevisit_eval.report.words import (
     outcome_unit,
     reservation,
     verdict,
+    with_role,
 )
 from homevisit_eval.sample.labels import listed
 from homevisit_eval.table import Table, format_value
@@ -32,7 +33,7 @@ VERDICT_WORDS: dict[Verdict, tuple[str, str]] = {
     "not to be relied on": ("flagged", "△ Not to be relied on"),
 }
 NO_PRIMARY = (
-    "No primary question of the study could be answered. What follows comes from secondary or "
+    "No primary question of the study is answered here. What follows comes from secondary or "
     "exploratory questions, which can suggest but not confirm."
 )
 TOO_FEW = "Not shown: it rests on too few students."
@@ -133,7 +134,7 @@ def _with_difference(effect: Effect) -> str:
 
 def _card(effect: Effect, hidden: bool) -> str:
     if hidden:
-        return f'<div class="card"><h3>{escape(effect.outcome.label)}</h3><p>{TOO_FEW}</p></div>'
+        return f'<div class="card">{_card_head(effect)}<p>{TOO_FEW}</p></div>'
     css, words = VERDICT_WORDS[verdict(effect)]
     unit = outcome_unit(effect.outcome)
     difference = format_value(effect.estimate, "effect", unit)
@@ -147,9 +148,16 @@ def _card(effect: Effect, hidden: bool) -> str:
     reason = reservation(effect)
     because = f": {reason}" if reason else ""
     return (
-        f'<article class="card {css}">\n<h3>{escape(effect.outcome.label)}</h3>\n'
+        f'<article class="card {css}">\n{_card_head(effect)}\n'
         f'<p class="big">{number} <small>{escape(printed)}</small></p>\n'
         f'<p class="verdict">{words}{because}</p>\n'
         f"<dl><dt>Visited</dt><dd>{visited}</dd><dt>Comparison</dt><dd>{comparison}</dd></dl>\n"
         f"<p>{level}: {escape(interval_text(effect))}.</p>\n</article>"
     )
+
+
+def _card_head(effect: Effect) -> str:
+    """Return the heading of a card, with its question where that is not a primary one."""
+    asked = with_role(effect.question_label, effect.role)
+    below = "" if effect.role == "primary" else f'\n<p class="asked">{escape(asked)}</p>'
+    return f"<h3>{escape(effect.outcome.label)}</h3>{below}"

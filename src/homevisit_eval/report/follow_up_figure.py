@@ -21,7 +21,7 @@ from homevisit_eval.report.event_study_figure import event_study
 from homevisit_eval.report.follow_up_tables import follow_up as follow_up_table
 from homevisit_eval.report.follow_up_tables import follow_up_order, years_after_words
 from homevisit_eval.report.impact_figure import PERCENTAGE_POINTS
-from homevisit_eval.report.words import outcome_unit
+from homevisit_eval.report.words import marked, outcome_unit
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _panels(
         scale = 100.0 if unit in (PERCENT, PERCENT_OF_STUDENTS) else 1.0
         words = PERCENTAGE_POINTS if scale > 1 else unit
         label = effect.outcome.label.removesuffix(f", {years_after_words(after)}")
-        points = panels.setdefault((label, words), [])
+        points = panels.setdefault((marked(label, effect.role), words), [])
         if not points:
             before = _year_before(effect.outcome, matched) * scale
             points += [Point(-1, before, before, before)] if math.isfinite(before) else []

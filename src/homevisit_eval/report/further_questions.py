@@ -1,4 +1,4 @@
-"""The sections on timing, later years, subgroups, achievement, engagement and teachers."""
+"""The sections on visits, timing, later years, subgroups, achievement, engagement, teachers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homevisit_eval.design import Question
+from homevisit_eval.design.deviations import variation_label
 from homevisit_eval.design.measures import SURVEY_OUTCOMES, measured_name
 from homevisit_eval.effects.learning import subject_of
 from homevisit_eval.effects.response_weights import response_rates
@@ -66,6 +67,7 @@ def further_parts(evaluation: Evaluation, panel: Panel | None) -> tuple[FurtherP
         For what is counted in it; such tables are left out without it.
     """
     return (
+        *_visits(evaluation, panel),
         *_timing(evaluation),
         *_distributions(evaluation),
         *_achievement(evaluation),
@@ -84,6 +86,16 @@ def further_section(part: FurtherPart) -> str:
     body.append(table_html(first))
     body += [folded(table.title, table_html(table)) for table in others]
     return section(part.name, part.heading, *body)
+
+
+def _visits(evaluation: Evaluation, panel: Panel | None) -> Iterator[FurtherPart]:
+    if panel is not None:
+        yield FurtherPart(
+            "visits",
+            "The visits that were made",
+            ("Which visits the files hold, whether or not a question asks about them.",),
+            (tables.visits_made(panel, evaluation.design),),
+        )
 
 
 def _timing(evaluation: Evaluation) -> Iterator[FurtherPart]:
@@ -122,7 +134,9 @@ def _landmarks(evaluation: Evaluation, answer: Answer) -> Iterator[ReportFigure]
     if not answer.question.during:
         return
     biased = {
-        one.label for one in evaluation.design.sensitivity if one.pool == "never_visited_that_year"
+        variation_label(evaluation.design, one)
+        for one in evaluation.design.sensitivity
+        if one.pool == "never_visited_that_year"
     }
     for effect in answer.effects:
         own = [one for one in answer.sensitivity if one.outcome.name == effect.outcome.name]

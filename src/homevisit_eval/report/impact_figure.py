@@ -24,7 +24,7 @@ from homevisit_eval.report.drawing import (
     finish,
 )
 from homevisit_eval.report.impact_tables import impacts as impacts_table
-from homevisit_eval.report.words import Verdict, outcome_unit, verdict
+from homevisit_eval.report.words import Verdict, marked, outcome_unit, verdict
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS, format_value
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Bar:
     """One line of the figure, in printed units."""
 
     label: str
+    role: str
     unit: str
     estimate: float
     low: float
@@ -115,7 +116,7 @@ def impacts(effects: Sequence[Effect], ax: Axes | None = None) -> Figure:
 def impacts_alt_text(effects: Sequence[Effect]) -> str:
     """Return what figure F2 shows, in words."""
     parts = [
-        f"{bar.label}: {bar.text} {bar.unit}, {bar.verdict}"
+        f"{marked(bar.label, bar.role)}: {bar.text} {bar.unit}, {bar.verdict}"
         for bars in _panels(effects).values()
         for bar in bars
     ]
@@ -141,6 +142,7 @@ def _panels(effects: Sequence[Effect]) -> dict[str, list[Bar]]:
         )
         bar = Bar(
             label=effect.outcome.label,
+            role=effect.role,
             unit=PERCENTAGE_POINTS if percent else unit,
             estimate=effect.estimate * scale,
             low=effect.ci_low * scale,
@@ -176,6 +178,12 @@ def _draw_panel(ax: Axes, unit: str, bars: Sequence[Bar]) -> None:
                 x, position - 0.42, words, transform=ax.get_yaxis_transform(), ha=side,
                 va="center", fontsize=size, color=ink, zorder=4,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2},
+            )  # fmt: skip
+        if bar.role == "exploratory":
+            ax.text(
+                0, position + 0.18, bar.role, transform=ax.get_yaxis_transform(), ha="left",
+                va="center", fontsize=7.5, fontstyle="italic", color=MUTED, zorder=4,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
             )  # fmt: skip
     ax.set_yticks([])
     ax.xaxis.set_major_locator(MaxNLocator(5))

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
+from homevisit_eval.disclosure import (
+    SMALLEST_COUNT_SHOWN,
+    round_where_few_are_lost,
+    suppress_small_counts,
+)
 from homevisit_eval.effects.effect import observed_of_matched, tells_no_small_count
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import NOTES_BETWEEN, effect_notes, with_effect_notes
@@ -18,6 +22,7 @@ from homevisit_eval.report.words import (
     impact_sentence,
     outcome_unit,
     verdict,
+    with_role,
 )
 from homevisit_eval.table import Kind, Table
 
@@ -142,7 +147,7 @@ GRID_COLUMNS = (
 MAIN_ANALYSIS = "Main analysis"
 
 
-def impacts(effects: Sequence[Effect], name: str = "T1") -> Table:
+def impacts(effects: Sequence[Effect], name: str = "T1", title: str = "") -> Table:
     """Return the key findings: one row and one sentence an outcome.
 
     Parameters
@@ -151,6 +156,8 @@ def impacts(effects: Sequence[Effect], name: str = "T1") -> Table:
         With adjusted p values.
     name
         The number of the table in a report.
+    title
+        If empty, whom it compares.
 
     Returns
     -------
@@ -167,7 +174,7 @@ def impacts(effects: Sequence[Effect], name: str = "T1") -> Table:
         effects,
         KEY_COLUMNS,
         name=name,
-        title=_title(effects),
+        title=title or _title(effects),
         section="question",
         detail="sentence",
         csv_only=(
@@ -273,9 +280,8 @@ def sensitivity_grid(
         GRID_COLUMNS,
         name=name,
         title="Does another reasonable analysis say the same?",
-        section="outcome",
+        section="question",
         csv_only=(
-            "question",
             "unit",
             "confidence_level",
             "covariance",
@@ -333,6 +339,12 @@ def _effect_table(
             name=name,
             title=title,
             frame=frame,
+            hidden={
+                (row, column): "would reveal a small count"
+                for row, effect in enumerate(effects)
+                if _counts_few(effect)
+                for column in resting
+            },
             kinds={column: KINDS[column] for column in columns},
             labels={**{key: LABELS[key] for key in columns if key in LABELS}, **(labels or {})},
             notes=notes,
@@ -357,6 +369,20 @@ def _effect_table(
     return with_effect_notes(safe, effects, said)
 
 
+def _counts_few(effect: Effect) -> bool:
+    """Say whether a mean tells that what is counted was counted for fewer than ten students.
+
+    So it is where all of a group together have fewer than ten.
+    """
+    groups = (
+        (effect.mean_visited, effect.n_visited),
+        (effect.mean_comparison, effect.n_comparison),
+    )
+    return effect.outcome.scale == "count" and any(
+        0 < mean * count < SMALLEST_COUNT_SHOWN for mean, count in groups
+    )
+
+
 def _rests_on(column: str, count: str) -> bool:
     """Say whether a column rests on the students of a count: those of its own group, or all."""
     return column not in OWN or column.rpartition("_")[2] == count.rpartition("_")[2]
@@ -366,7 +392,7 @@ def _value(effect: Effect, column: str) -> Any:
     """Return what stands in a column: a field of the effect, or words made from it."""
     made: Mapping[str, Callable[[Effect], str]] = {
         "outcome": lambda one: one.outcome.label,
-        "question": lambda one: f"{one.question_label} ({one.role} question)",
+        "question": lambda one: with_role(one.question_label, one.role),
         "variation": lambda one: one.sensitivity or MAIN_ANALYSIS,
         "unit": lambda one: outcome_unit(one.outcome),
         "domain": lambda one: one.outcome.domain,

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from homevisit_eval.design import Measurement, Question, StudyDesign
-from homevisit_eval.design.questions import Window
+from homevisit_eval.design.questions import Dose, Window
 from homevisit_eval.design.study import PartialDay
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_count, suppress_small_counts
 from homevisit_eval.report.estimand_words import WHOSE_EFFECT
 from homevisit_eval.report.method_words import LINK_WORDS, read_aloud
 from homevisit_eval.report.missing_table import missing_rule_aloud
-from homevisit_eval.report.words import in_sentence, outcome_unit, reader_words
+from homevisit_eval.report.score_words import score_rules_aloud
+from homevisit_eval.report.words import in_sentence, outcome_unit, question_words, reader_words
 from homevisit_eval.sample.labels import listed, school_years_text
 from homevisit_eval.table import HIDDEN, Sum, Table, format_value
 
@@ -61,6 +62,12 @@ WINDOW_WORDS: Mapping[Window, str] = {
     "any_time": "before the school year or during it",
     "first_ever": "before the school year or during it, and none in an earlier year",
 }
+DOSE_WORDS: Mapping[Dose, str] = {
+    "any": "",
+    "one": "; exactly one",
+    "two_or_more": "; two or more, on different days",
+    "two_or_more_against_one": "; two or more, on different days",
+}
 AT_RISK = (
     "eligible students who were enrolled on the day of the visit and had no visit that school year "
     "through that day"
@@ -69,6 +76,8 @@ AT_RISK = (
 
 def _pool_words(question: Question) -> str:
     """Return who may be a comparison student, and how long they are followed."""
+    if question.against_one:
+        return "eligible students with one such visit before the school year"
     pool = AT_RISK if question.during else POOL_WORDS[question.pool]
     if question.later_visits == "none":
         return f"{pool}; pairs are followed until the comparison student is visited"
@@ -91,7 +100,7 @@ def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
         ("Method", read_aloud(method)),
         ("Whose effect", f"{estimand} ({estimand.target}: {WHOSE_EFFECT[estimand.target]})"),
         ("Visits that count", f"{listed(question.programs)}, {listed(question.modes)}, completed, "
-         f"{WINDOW_WORDS[question.window]}".replace("_", " ")),
+         f"{WINDOW_WORDS[question.window]}{DOSE_WORDS[question.dose]}".replace("_", " ")),
         ("Comparison pool", f"{_pool_words(question)}; "
          f"{SCHOOL_WORDS[question.comparison_schools]}"),
     ]  # fmt: skip
@@ -99,6 +108,9 @@ def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
     rows.append(
         ("Missing covariates", missing_rule_aloud(matched.sample.design.missing_covariates))
     )
+    if matched.sample.score_grades:
+        rules = score_rules_aloud(matched.sample.design.achievement)
+        rows.append(("Grades of test scores", " ".join(rules)))
     rows += _model_rows(matched)
     rows += _run_rows(matched)
     rows += [("Note", note) for note in matched.sample.notes]
@@ -110,7 +122,7 @@ def matching_specification(matched: MatchedSample, name: str = "A3") -> Table:
             kinds={"item": "text", "specification": "text"},
             labels={"item": "Item", "specification": "Specification"},
             synthetic=matched.sample.synthetic,
-            population=question.label,
+            population=question_words(question),
         )
     )
 

@@ -13,6 +13,7 @@ from homevisit_eval.design import (
     MultipleImputation,
 )
 from homevisit_eval.disclosure import suppress_small_counts
+from homevisit_eval.report.words import question_words
 from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def missing_covariates(matched: MatchedSample, name: str = "A6") -> Table | None
                 "that nobody lacks are not listed; shares are rounded to whole percents.",
             ),
             synthetic=sample.synthetic,
-            population=sample.question.label,
+            population=question_words(sample.question),
             digits={"share_visited": 0, "share_comparison": 0},
             spanners=(
                 ("Visited, missing", ("visited", "share_visited")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,8 +11,9 @@ import pandas as pd
 from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, suppress_small_counts
 from homevisit_eval.effect_sizes import weighted_mean
 from homevisit_eval.report.estimand_words import groups_made_alike
-from homevisit_eval.report.words import reader_words
+from homevisit_eval.report.words import in_sentence, question_words, reader_words
 from homevisit_eval.sample.labels import grades_text, school_year_text
+from homevisit_eval.sample.score_grades import LEFT_OUT_WORDS, grade_years
 from homevisit_eval.table import Kind, Sum, Table, format_value
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def sample_counts(matched: MatchedSample, name: str = "T2") -> Table:
             notes=("Grade and school year are those of the outcome. A student who is studied in "
                    "two school years counts as two student-years and as one distinct student.",),
             synthetic=matched.sample.synthetic,
-            population=matched.sample.question.label,
+            population=question_words(matched.sample.question),
             section="school_year",
             sums=tuple(sums),
         )
@@ -160,11 +161,12 @@ def sample_flow(matched: MatchedSample, effects: Sequence[Effect] = (), name: st
                 "Counts are student-years. Lines that begin with “–” are those who leave; each "
                 "other count is the one before it less those who leave between.",
                 "Neither: visited only under a program or in a mode that this question leaves out.",
-                "Attrition: share of the compared whose outcome was not observed.",
+                "Attrition: share of the compared whose outcome was not observed, in the grades "
+                "and years that its impact is about.",
                 *_enrollment_notes(matched),
             ),
             synthetic=matched.sample.synthetic,
-            population=matched.sample.question.label,
+            population=question_words(matched.sample.question),
             spanners=(("Student-years", FLOW_GROUPS), ("Attrition", tuple(shares))),
             csv_only=("line", "name"),
             groups={"visited": ("attrition_visited",), "comparison": ("attrition_comparison",)},
@@ -239,12 +241,26 @@ def _outcome_lines(matched: MatchedSample, effects: Sequence[Effect]) -> list[Fl
         name = effect.outcome.name
         label, among = effect.outcome.label, (matched.n_visited, matched.n_comparison)
         seen = (effect.n_visited, effect.n_comparison)
+        for words, left in _left_out(matched, name):
+            among = (among[0] - left[0], among[1] - left[1])
+            lines.append(FlowLine("excluded", name, f"– {label}: {in_sentence(words)}", *left))
         unseen = (among[0] - seen[0], among[1] - seen[1])
         lines += [
             FlowLine("not observed", name, f"– {label} not observed", *unseen, 0, *among),
             FlowLine("observed", name, f"{label} observed", *seen),
         ]
     return lines
+
+
+def _left_out(matched: MatchedSample, outcome: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield why a score's impact is not about some of the compared, with counts of both groups."""
+    found = [one.left_out for one in matched.sample.score_grades if one.outcome == outcome]
+    used = matched.sample.baseline[matched.matches.weights > 0]
+    keys = grade_years(used)
+    for reason, words in LEFT_OUT_WORDS.items():
+        rows = used[[any(left.get(key) == reason for left in found) for key in keys]]
+        if len(rows):
+            yield words, _by_group(rows)
 
 
 def _enrollment_notes(matched: MatchedSample) -> list[str]:

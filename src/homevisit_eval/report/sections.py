@@ -21,7 +21,7 @@ from homevisit_eval.report.page import (
     table_html,
 )
 from homevisit_eval.report.wording import GLOSSARY, limitations, of_sample
-from homevisit_eval.report.words import in_sentence
+from homevisit_eval.report.words import in_sentence, question_words
 from homevisit_eval.sample.labels import WINDOW_WORDS, listed
 from homevisit_eval.table import Table
 
@@ -60,6 +60,12 @@ class AnswerParts:
     love_plot: ReportFigure
 
     @property
+    def label(self) -> str:
+        """The question and the role in which it was answered."""
+        assert self.answer.sample is not None
+        return question_words(self.answer.sample.question)
+
+    @property
     def tables(self) -> tuple[Table, ...]:
         """All tables of the question, in their order in the report."""
         every = (
@@ -89,7 +95,7 @@ def students_section(parts: Sequence[AnswerParts]) -> str:
     ]
     body += [
         folded(
-            other.answer.question.label,
+            other.label,
             paragraph(_flow_sentence(other)),
             figure_html(other.flow_figure),
             table_html(other.flow),
@@ -127,10 +133,7 @@ def comparison_section(parts: Sequence[AnswerParts]) -> str:
             f"differences in their baseline remain. The result describes {whom}."
         ),
         folded("Specification in full", table_html(first.matching)),
-        *(
-            folded(f"Specification: {other.answer.question.label}", table_html(other.matching))
-            for other in others
-        ),
+        *(folded(f"Specification: {other.label}", table_html(other.matching)) for other in others),
     )
 
 
@@ -155,7 +158,7 @@ def baseline_section(parts: Sequence[AnswerParts]) -> str:
     for other in others:
         body.append(
             folded(
-                other.answer.question.label,
+                other.label,
                 *(paragraph(text) for text in _equivalence_sentences(other)),
                 figure_html(other.love_plot),
                 *_equivalence_tables(other),
@@ -180,14 +183,28 @@ def _made_alike(parts: AnswerParts) -> Comparison:
 
 
 def full_results_section(
-    estimates: Table, grid: Table | None, inference: Table | None, formulas: Mapping[str, str]
+    secondary: Table | None,
+    estimates: Table,
+    grid: Table | None,
+    inference: Table | None,
+    formulas: Mapping[str, str],
 ) -> str:
-    """Return B1, the models behind it, B10 if other analyses were made, and B14 if it was."""
+    """Return B5 if there is one, B1, the models behind it, and B10 and B14 if they were made."""
     models = "\n".join(
         f'<dt>{escape(label)}</dt><dd class="mono">{escape(formula)}</dd>'
         for label, formula in formulas.items()
     )
-    body = [
+    body = []
+    if secondary is not None:
+        body = [
+            paragraph(
+                "Secondary questions were asked beforehand, too, but are not what the study is "
+                "judged by. The more outcomes a family has, the more likely that one of them "
+                "differs by chance: read the adjusted p."
+            ),
+            table_html(secondary),
+        ]
+    body += [
         paragraph(
             "Every number behind the findings, with the conventions of the standard errors: K "
             "parameters, G clusters, df degrees of freedom."

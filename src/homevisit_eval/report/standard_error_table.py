@@ -10,7 +10,7 @@ import pandas as pd
 
 from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.report.words import CLUSTER_WORDS, outcome_unit
+from homevisit_eval.report.words import CLUSTER_WORDS, marked, outcome_unit
 from homevisit_eval.table import Cell, HidingRule, Kind, Table
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def standard_errors(compared: Sequence[StandardErrors], name: str = "B14") -> Ta
     frame = pd.DataFrame(
         {
             "way": [_way(row.covariance, row.cluster) for _, row in lines],
-            "outcome": [one.outcome.label for one, _ in lines],
+            "outcome": [marked(one.outcome.label, one.role) for one, _ in lines],
             "unit": [outcome_unit(one.outcome) for one, _ in lines],
             "estimate": [one.estimate for one, _ in lines],
             "std_error": [row.std_error for _, row in lines],

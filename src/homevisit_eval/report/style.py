@@ -47,6 +47,7 @@ padding:1rem 1.1rem 1.1rem;background:var(--paper)}
 .card.flagged{border-style:dashed}
 .card.good{border-top-color:var(--good)}.card.bad{border-top-color:var(--bad)}
 .card h3{margin:0;font-size:1.05rem}
+.card .asked{margin:.1rem 0 .3rem;font-size:.85rem;color:var(--muted)}
 .card .big{font-size:2.1rem;font-weight:650;letter-spacing:-.02em;line-height:1.15;
 margin:.45rem 0 .1rem;font-variant-numeric:tabular-nums lining-nums}
 .card .big small{font-size:1rem;font-weight:500;letter-spacing:0;color:var(--muted)}

@@ -25,7 +25,7 @@ from homevisit_eval.report.drawing import (
     new_axes,
 )
 from homevisit_eval.report.survival_places import last_shown, shown_places
-from homevisit_eval.report.words import in_sentence
+from homevisit_eval.report.words import in_sentence, marked
 from homevisit_eval.table import SYNTHETIC, format_value
 
 if TYPE_CHECKING:
@@ -132,8 +132,9 @@ def survival_curves_alt_text(effects: SurvivalEffects) -> str:
         if name not in names
     ]
     label = f"{SYNTHETIC}. " if effects.synthetic else ""
+    event = marked(effects.event, effects.role)
     return (
-        f"{label}{effects.event}: share of students who have had it, by enrolled day, as "
+        f"{label}{event}: share of students who have had it, by enrolled day, as "
         f"curves with {100 * effects.confidence_level:g} % intervals. {'; '.join(parts)}."
     )
 
@@ -190,7 +191,7 @@ def _draw(ax: Axes, curves: list[DrawnCurve], effects: SurvivalEffects) -> None:
     ax.tick_params(length=0, colors=INK)
     ax.set_xlabel("Enrolled days of instruction")
     ax.set_ylabel("Students who have had it")
-    ax.set_title(effects.event, loc="left", color=INK)
+    ax.set_title(marked(effects.event, effects.role), loc="left", color=INK)
 
 
 def _line(name: str, color: str, dashes: Dashes) -> Line2D:

@@ -16,6 +16,7 @@ from homevisit_eval.disclosure import (
 )
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.survival_places import shown_days
+from homevisit_eval.report.words import one_question, with_role
 from homevisit_eval.table import PERCENT_OF_STUDENTS, Cell, HidingRule, Kind, Table
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def time_to_event(effects: Sequence[SurvivalEffects], name: str = "B17") -> Tabl
         first += len(lines)
     table = Table(
         name=name,
-        title=_title("Time to the first event", effects),
+        title="Time to the first event",
+        population=one_question(effects),
         frame=frame,
         kinds={str(column): KINDS[str(column)] for column in frame},
         labels=dict(LABELS),
@@ -152,7 +154,8 @@ def hazard_ratios(effects: Sequence[SurvivalEffects], name: str = "B18") -> Tabl
     table = suppress_small_counts(
         Table(
             name=name,
-            title=_title("Hazard ratios of visited to comparison students", effects),
+            title="Hazard ratios of visited to comparison students",
+        population=one_question(effects),
             frame=frame,
             kinds=kinds,
             labels={
@@ -186,16 +189,13 @@ def hazard_ratios(effects: Sequence[SurvivalEffects], name: str = "B18") -> Tabl
     return round_where_few_are_lost(replace(table, frame=rounded), wholes)
 
 
-def _title(words: str, effects: Sequence[SurvivalEffects]) -> str:
-    """Return a title that says so if every question is exploratory."""
-    exploratory = all(one.role == "exploratory" for one in effects)
-    return f"{words} (exploratory)" if exploratory else words
-
-
 def _headings(effects: Sequence[SurvivalEffects]) -> list[str]:
     """Return the heading of each effect, with its question if there are several."""
     several = len({one.question for one in effects}) > 1
-    return [f"{one.event}. {one.question_label}" if several else one.event for one in effects]
+    return [
+        f"{one.event}. {with_role(one.question_label, one.role)}" if several else one.event
+        for one in effects
+    ]
 
 
 def _lines(one: SurvivalEffects, heading: str) -> list[dict[str, object]]:

@@ -18,6 +18,7 @@ from homevisit_eval.report.certificate_tables import (
     certificate_performance,
     certificate_verdicts,
 )
+from homevisit_eval.report.deviations import deviations
 from homevisit_eval.report.distribution_tables import attendance_bands, quantile_effects
 from homevisit_eval.report.engagement_tables import family_engagement, survey_scales
 from homevisit_eval.report.follow_up_tables import follow_up
@@ -38,6 +39,7 @@ from homevisit_eval.report.survival_tables import hazard_ratios, time_to_event
 from homevisit_eval.report.table_one import table_one
 from homevisit_eval.report.teacher_tables import teacher_retention
 from homevisit_eval.report.timing_tables import impact_by_timing
+from homevisit_eval.report.visit_tables import visits_made
 
 __all__ = [
     "achievement_by_grade",
@@ -51,6 +53,7 @@ __all__ = [
     "certificate_performance",
     "certificate_verdicts",
     "decisions",
+    "deviations",
     "family_engagement",
     "follow_up",
     "follow_up_years",
@@ -75,4 +78,5 @@ __all__ = [
     "teacher_retention",
     "time_to_event",
     "variables",
+    "visits_made",
 ]

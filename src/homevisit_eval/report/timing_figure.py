@@ -30,7 +30,7 @@ from homevisit_eval.report.impact_tables import MAIN_ANALYSIS
 from homevisit_eval.report.impact_tables import impacts as impacts_table
 from homevisit_eval.report.timing_tables import impact_by_timing as timing_table
 from homevisit_eval.report.timing_tables import timing_lines
-from homevisit_eval.report.words import outcome_unit, verdict
+from homevisit_eval.report.words import marked, outcome_unit, verdict
 from homevisit_eval.table import PERCENT, PERCENT_OF_STUDENTS, SYNTHETIC, format_value
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def impact_by_timing(
         As `hv.tables.impact_by_timing`.
     """
     panels = _timing_panels(effects, contrasts, questions)
-    marked = [*(one.synthetic for one in effects), *(one.synthetic for one in contrasts)]
-    return _drawn(panels, any(marked), ax)
+    synthetic = [*(one.synthetic for one in effects), *(one.synthetic for one in contrasts)]
+    return _drawn(panels, any(synthetic), ax)
 
 
 def impact_by_timing_alt_text(
@@ -192,7 +192,7 @@ def _timing_panels(
         divided = before == "window" and line.row != "window"
         bar = _bar(line.window, line.outcome, found, mark, divided=divided)
         if bar is not None:
-            panels.setdefault(_heading(line.outcome), []).append(bar)
+            panels.setdefault(_heading(line.outcome.label, line.outcome), []).append(bar)
             before = line.row
     return panels
 
@@ -216,7 +216,7 @@ def _landmark_panel(
             bars.append(bar)
     if not bars:
         raise EstimationError("landmark figure: every row rests on too few students to be shown.")
-    return {_heading(main.outcome): bars}
+    return {_heading(marked(main.outcome.label, main.role), main.outcome): bars}
 
 
 def _followed(main: Effect) -> str:
@@ -269,10 +269,10 @@ def _bar(
     )
 
 
-def _heading(outcome: Outcome) -> str:
+def _heading(label: str, outcome: Outcome) -> str:
     unit = outcome_unit(outcome)
     words = PERCENTAGE_POINTS if unit in (PERCENT, PERCENT_OF_STUDENTS) else unit
-    return f"{outcome.label}, {words}"
+    return f"{label}, {words}"
 
 
 def _in_words(panels: Mapping[str, Sequence[Bar]]) -> str:

@@ -14,7 +14,7 @@ from homevisit_eval.design.measures import measured_name
 from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import effect_notes
-from homevisit_eval.report.words import outcome_unit
+from homevisit_eval.report.words import marked, outcome_unit
 from homevisit_eval.table import Kind, Table
 
 if TYPE_CHECKING:
@@ -230,6 +230,8 @@ def window_words(question: Question) -> tuple[str, str]:
     """Return when the visits of a question fall, and with whom visited students are compared."""
     if question.pool == "never_visited_that_year":
         against = "never visited that year (chosen on the future)"
+    elif question.against_one:
+        against = "visited once before the year"
     elif question.later_visits == "none":
         against = "without any later visit that year"
     else:
@@ -251,7 +253,8 @@ def _window_line(effect: Effect, question: Question, ambiguous: bool) -> Line:
     window, against = window_words(question)
     if ambiguous:
         window = f"{window}: {question.label}"
-    return Line("window", window, against, effect.outcome, question.label, effect.role, effect)
+    words = marked(window, effect.role)
+    return Line("window", words, against, effect.outcome, question.label, effect.role, effect)
 
 
 def _contrast_lines(
@@ -264,7 +267,7 @@ def _contrast_lines(
     parts = [
         Line(
             row,
-            f"{_name(question, asked)}, {days}{like}",
+            marked(f"{_name(question, asked)}, {days}{like}", role),
             "without any visit that year",
             found.outcome,
             contrast.label,
@@ -276,7 +279,9 @@ def _contrast_lines(
             ("later", contrast.later, found.later, ", weighted to be like the earlier"),
         )
     ]
-    words = f"{EARLIER_LESS_LATER}, {days}" + (f" ({contrast.label})" if named else "")
+    words = marked(
+        f"{EARLIER_LESS_LATER}, {days}" + (f" ({contrast.label})" if named else ""), role
+    )
     return [
         *parts,
         Line("difference", words, "", found.outcome, contrast.label, role, contrast=found),

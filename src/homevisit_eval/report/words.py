@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from homevisit_eval.design import Outcome, StudyDesign
+from homevisit_eval.design import Outcome, Question, StudyDesign
 from homevisit_eval.effects.estimate import FEW_DF
 from homevisit_eval.report.estimand_words import groups_made_alike, makes_pairs
 from homevisit_eval.sample.missing import INDICATOR_SUFFIX
@@ -25,10 +25,14 @@ __all__ = [
     "impact_sentence",
     "in_sentence",
     "interval_text",
+    "marked",
+    "one_question",
     "outcome_unit",
+    "question_words",
     "reader_words",
     "reservation",
     "verdict",
+    "with_role",
 ]
 
 Verdict = Literal[
@@ -44,6 +48,17 @@ CLUSTER_WORDS: Mapping[str, tuple[str, str]] = {
     "none": ("student-year", "student-years"),
 }
 """What a cluster is called, one and several."""
+
+
+class Asked(Protocol):
+    """A result that knows its question."""
+
+    @property
+    def question_label(self) -> str: ...
+
+    @property
+    def role(self) -> str: ...
+
 
 PROPER_NAMES = ("English",)
 READER_WORDS = (
@@ -71,6 +86,35 @@ def in_sentence(label: str) -> str:
     """
     proper = label[1:2].isupper() or label.startswith(PROPER_NAMES)
     return label if proper else label[:1].lower() + label[1:]
+
+
+def question_words(question: Question) -> str:
+    """Return the label of a question with its role, as it was answered."""
+    return with_role(question.label, question.role)
+
+
+def with_role(label: str, role: str) -> str:
+    """Return the label of a question with its role.
+
+    >>> with_role("Impact of a visit", "secondary")
+    'Impact of a visit (secondary question)'
+    """
+    return f"{label} ({role} question)"
+
+
+def one_question(effects: Sequence[Asked]) -> str:
+    """Return the question of all of these with its role; "" if they are of several."""
+    asked = {with_role(one.question_label, one.role) for one in effects}
+    return asked.pop() if len(asked) == 1 else ""
+
+
+def marked(label: str, role: str) -> str:
+    """Return a label that stands without its question, with a word if that one is exploratory.
+
+    >>> marked("Attendance rate", "primary"), marked("Attendance rate", "exploratory")
+    ('Attendance rate', 'Attendance rate (exploratory)')
+    """
+    return f"{label} (exploratory)" if role == "exploratory" else label
 
 
 def reader_words(text: str, design: StudyDesign) -> str:
@@ -182,9 +226,9 @@ def impact_sentence(effect: Effect) -> str:
         )
     if effect.outcome.scale == "count":
         return (
-            f"Visited students had on average {size} {'more' if more else 'fewer'} "
-            f"{effect.outcome.unit} ({visited}) than {comparison_students(effect)} ({comparison}); "
-            f"{interval}."
+            f"{effect.outcome.label}: visited students had on average {size} "
+            f"{'more' if more else 'fewer'} {effect.outcome.unit} ({visited}) than "
+            f"{comparison_students(effect)} ({comparison}); {interval}."
         )
     return (
         f"The {subject} of visited students ({visited}) was {amount} "

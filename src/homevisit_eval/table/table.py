@@ -196,15 +196,18 @@ class Table:
 
         The first line holds the column names of `frame`. A hidden cell is ``<10`` where the count
         itself is small and ``*`` otherwise; a number that does not exist is empty. Text that a
-        spreadsheet would read as a formula gets an apostrophe in front. A table made from
-        synthetic data has the last column ``data``, which says so on every line.
+        spreadsheet would read as a formula gets an apostrophe in front. What holds for the whole
+        table stands on every line: ``population``, if it has one, and ``data``, if these are
+        synthetic.
         """
+        whole = {"population": self.population, "data": SYNTHETIC if self.synthetic else ""}
+        said = {name: text for name, text in whole.items() if text}
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([*self.frame.columns, *(["data"] if self.synthetic else [])])
+        writer.writerow([*self.frame.columns, *said])
         for row in range(len(self.frame)):
             cells = [self._csv_cell(row, column) for column in self.frame.columns]
-            writer.writerow([*cells, *([SYNTHETIC] if self.synthetic else [])])
+            writer.writerow([*cells, *said.values()])
         return out.getvalue()
 
     def _csv_cell(self, row: int, column: str) -> str:
