@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -14,6 +15,7 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 from during_year import INCIDENTS, PRIOR, design_of, students
 from homevisit_eval.censoring.follow import LARGEST_WEIGHT, follow_without_visits
 from homevisit_eval.design import Covariate, NearestNeighbor, Outcome
+from homevisit_eval.effects import estimate_effect
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching import match_students
 from homevisit_eval.sample import select_sample
@@ -304,6 +306,16 @@ class TestWithoutLaterVisits:
         unused = matched.matches.weights == 0
         assert unused.sum() > 100
         assert_frame_equal(followed.sample.outcomes[unused], before[unused])
+
+    def test_an_estimate_before_it_is_refused(self, world):
+        matched = world.matched()
+        sample = matched.sample
+        asked = replace(sample.question, later_visits="none")
+        never = replace(matched, sample=replace(sample, question=asked))
+        with pytest.raises(EstimationError, match="Call matched = follow_without_visits"):
+            estimate_effect(never, "incidents")
+        effect = estimate_effect(follow_without_visits(never, world.panel), "incidents")
+        assert any("visited later" in note for note in effect.notes)
 
     def test_the_estimand_says_so(self, world):
         matched = world.matched()

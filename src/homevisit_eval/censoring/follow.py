@@ -148,7 +148,7 @@ def follow_without_visits(
     words = f"{estimand.restriction} {AGAINST_NONE_LATER if years else AGAINST_NONE}".strip()
     notes = [*_notes(first, landmark, years), *(note for span in spans for note in _counts(span))]
     return MatchedSample(
-        replace(sample, outcomes=outcomes, notes=(*sample.notes, *notes)),
+        replace(sample, outcomes=outcomes, notes=(*sample.notes, *notes), followed=tuple(notes)),
         replace(matched.matches, weights=weights, estimand=replace(estimand, restriction=words)),
     )
 

@@ -300,7 +300,7 @@ def _effect_size(
 
 
 def _sample_notes(matched: MatchedSample, outcome: Outcome, counts: list[int]) -> list[str]:
-    notes = list[str]()
+    notes = [*matched.sample.followed]
     sample = matched.sample
     if sample.question.against_one:
         notes.append(TWICE_AGAINST_ONCE)

@@ -110,8 +110,15 @@ def regression_rows(matched: MatchedSample, outcome: str, model: OutcomeModel) -
     Raises
     ------
     EstimationError
-        If a column is missing or incomplete, or nobody of a group has the outcome observed.
+        If a column is missing or incomplete, nobody of a group has the outcome observed, or the
+        question asks for no later visits and the pairs were not followed until them.
     """
+    if matched.sample.question.later_visits == "none" and not matched.sample.followed:
+        raise EstimationError(
+            f"question {matched.sample.question.name!r} has later_visits = 'none', but its outcomes "
+            "are still those of the natural course. Call matched = follow_without_visits(matched, "
+            "panel) first."
+        )
     sample, weights = matched.sample, matched.matches.weights.to_numpy(dtype=np.float64)
     values = sample.outcomes[outcome].to_numpy(dtype=np.float64, na_value=np.nan)
     group = sample.baseline["visited"].to_numpy(dtype=np.int64)

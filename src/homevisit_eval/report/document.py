@@ -139,6 +139,7 @@ def build_report(evaluation: Evaluation, panel: Panel | None = None) -> Report:
             for text in (
                 summary_text(key, study.findings),
                 departures_sentence(evaluation.design),
+                _how_many_not_computed(evaluation),
             )
             if text
         ),
@@ -294,6 +295,15 @@ def _not_computed(evaluation: Evaluation) -> Sequence[str]:
         for sentence in answer.skipped
     ]
     return list(dict.fromkeys([*evaluation.missing, *skipped, *evaluation.timing_skipped]))
+
+
+def _how_many_not_computed(evaluation: Evaluation) -> str:
+    """Return the line for a terminal that tells what the box of the page lists; "" if nothing."""
+    count = len(_not_computed(evaluation))
+    if not count:
+        return ""
+    things = "1 thing that was" if count == 1 else f"{count} things that were"
+    return f"Not computed: {things} asked for; the top of the report says what and why."
 
 
 def _header(evaluation: Evaluation) -> str:

@@ -53,6 +53,8 @@ class AnalyticSample:
     score_grades
         For each test score, the grades and years without a pretest or a test, and which of them
         its impact is not about; its outcome is missing there.
+    followed
+        Set by `follow_without_visits`: how pairs were followed until later visits, as sentences.
     """
 
     baseline: pd.DataFrame
@@ -69,6 +71,7 @@ class AnalyticSample:
     imputation: int = 0
     exact: tuple[str, ...] = ()
     score_grades: tuple[ScoreGrades, ...] = ()
+    followed: tuple[str, ...] = ()
 
     @property
     def adjusted_for(self) -> tuple[Covariate, ...]:
