@@ -14,13 +14,15 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 
 from during_year import INCIDENTS, PRIOR, design_of, students
 from homevisit_eval.censoring.follow import LARGEST_WEIGHT, follow_without_visits
-from homevisit_eval.design import Covariate, NearestNeighbor, Outcome
+from homevisit_eval.design import Covariate, NearestNeighbor, Outcome, TimingContrast
+from homevisit_eval.disclosure import shown_count
 from homevisit_eval.effects import estimate_effect
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.matching import match_students
 from homevisit_eval.sample import select_sample
 from homevisit_eval.sample.day_records import BEYOND
 from homevisit_eval.sample.first_visits import next_visits, pace_of_visits
+from homevisit_eval.timing import _require_days
 from tiny_panel import (
     ATTENDANCE,
     INCIDENT,
@@ -276,6 +278,17 @@ def test_every_outcome_of_every_member_is_the_recounted_one(world, lag_days):
             assert found[list(expected)].to_dict() == pytest.approx(expected, abs=1e-7)
             compared += 1
     assert compared >= 100
+
+
+def test_a_landmark_after_the_last_day_of_school_is_named(world):
+    contrast = TimingContrast("when", "When", "a", "b", ("attendance_rate",), landmark="07-15")
+    matched = world.matched()
+    _require_days(follow_without_visits(matched, world.panel, landmark="02-01"), contrast)
+    late = follow_without_visits(matched, world.panel, landmark="07-15")
+    pairs = shown_count(len(matched.matches.pairs))
+    words = f"'when': landmark '07-15': {pairs} pairs of question .* have the visit before it"
+    with pytest.raises(EstimationError, match=words):
+        _require_days(late, contrast)
 
 
 class TestWithoutLaterVisits:

@@ -441,6 +441,15 @@ def test_all_faults_of_all_tables_are_reported_at_once_in_the_order_of_lines() -
     assert said.startswith("study.toml: 9 faults")
 
 
+def test_an_entry_at_fault_is_named_once() -> None:
+    old = '[[questions]]\nname = "summer_achievement"\n'
+    said = fault_of(changed(old, f'{old}later_visits = "none"\ndose = "two_or_more_against_one"\n'))
+    (line,) = [part for part in said.splitlines() if "] (" in part]
+    assert "] ('summer_achievement') later_visits 'none'" in line
+    assert line.count("summer_achievement") == 1
+    assert line.endswith('or with later_visits = "natural_course".')
+
+
 def test_a_list_of_single_brackets_is_explained() -> None:
     text = 'format = 1\n[questions]\nname = "x"\n'
     assert "questions must be a list of tables, each with double brackets" in fault_of(text)

@@ -101,9 +101,23 @@ def test_nothing_tells_how_few_lack_the_outcome():
     assert [int(row["n_visited"]) for row in shown] == [20, 30, 40, 30, 10, 140]
     assert [int(row["n_comparison"]) for row in shown] == [30, 40, 40, 20, 20, 150]
     assert [row["share_visited"] for row in shown[:5]] == ["0.14", "0.22", "0.28", "0.25", "0.1"]
+    assert [table.cell(row, "share_visited") for row in (0, 4)] == ["14%", "10%"]
+    assert table.cell(0, "share_comparison") == "20.00%"
     assert float(shown[0]["share_comparison"]) == pytest.approx(30 / 150, rel=1e-12)
-    assert any(note.startswith("Counts of an outcome are rounded down") for note in table.notes)
+    assert any("less nine, rounded down to a ten" in note for note in table.notes)
     assert not re.search(r"(?<![\d.])147(?!\d)", everything(table))
+
+
+def test_bands_and_quantiles_print_the_same_count_of_those_who_have_the_outcome():
+    """147 of 148: the matched less nine are 139, so 130 is shown, not 140."""
+    matched = with_bands([21, 33, 41, 37, 15], [30, 40, 40, 20, 20], lost=3)
+    bands = replace(estimate_bands(matched, OUTCOME), matched_visited=148)
+    quantiles = replace(
+        estimate_quantile_effects(matched, OUTCOME, draws=199, seed=1), matched_visited=148
+    )
+    assert bands.n_visited == quantiles.n_visited == 147
+    assert rows_of(attendance_bands([bands]))[-1]["n_visited"] == "130"
+    assert {row["n_visited"] for row in rows_of(quantile_effects([quantiles]))} == {"130"}
 
 
 def test_limits_are_printed_in_the_outcomes_unit():

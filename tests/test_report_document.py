@@ -275,6 +275,10 @@ def test_secondary_outcomes_stand_apart_from_the_key_findings() -> None:
     assert labels[0][0] in drawing.svg
     assert labels[1][0] not in drawing.svg
     page = report.html
+    beforehand = "Secondary questions were asked beforehand"
+    assert beforehand not in page, "no design was registered"
+    evaluation.design = replace(evaluation.design, registered=evaluation.design)
+    assert beforehand in build_report(evaluation).html
     assert page.index('id="results"') < page.index('id="table-B5"') < page.index('id="table-B1"')
     read_back(page)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fabricated
 from effect_examples import matched_example, with_outcome
 from homevisit_eval.design import DifferenceInMeans
 from homevisit_eval.effects import (
@@ -169,3 +170,13 @@ def test_the_table_holds_no_student():
     assert "SYN" not in everything(table)
     assert "S01" not in everything(table)
     assert {row["data"] for row in rows_of(table)} == {"Synthetic data"}
+
+
+def test_an_estimate_that_b1_hides_is_hidden_beside_its_standard_errors():
+    one, other = compared(), compared("math_score_std")
+    few = fabricated.effect(one.outcome, question=one.question, n_visited=9)
+    table = tables.standard_errors([one, other], effects=[few])
+    rows = len(one.rows)
+    assert table.frame["estimate"][:rows].isna().all()
+    assert table.frame["estimate"][rows:].notna().all()
+    assert f"{one.estimate:.10f}" not in table.to_csv_text()

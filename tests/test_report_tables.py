@@ -120,6 +120,46 @@ def test_a_mean_that_tells_how_few_were_counted_shows_nothing(group: str) -> Non
         assert table.frame.loc[0, ["estimate", "p_value", "ci_low"]].isna().all()
 
 
+def test_an_estimate_that_one_table_hides_all_tables_hide() -> None:
+    """4 of 1,000 visited: the means that tell it stand in B1, not in B10; T1 has other means."""
+    enough = fabricated.effect(fabricated.ATTENDANCE)
+    note = ("By interacted regression it is -0.0301.",)
+    for changes in ({"mean_visited": 0.004}, {"adjusted_mean_visited": 0.996}):
+        few = fabricated.effect(n_visited=1000, matched_visited=1000, notes=note, **changes)
+        near = fabricated.effect(sensitivity="Same school", notes=note)
+        other = fabricated.effect(fabricated.ATTENDANCE, sensitivity="Same school")
+        lone = replace(other, n_visited=9, matched_visited=9, sensitivity="Few")
+        grid = tables.sensitivity_grid([few, enough], [near, other, lone])
+        shown = [grid.cell(row, "estimate") != "*" for row in range(5)]
+        assert shown == [False, False, True, True, False]
+        told = grid.frame.loc[[0, 1], ["ci_low", "p_value", "estimate_interacted"]]
+        assert told.isna().all(axis=None)
+        for table in (grid, tables.impacts([few]), tables.full_estimates([few])):
+            assert "0.0301" not in table.text() + table.html() + table.to_csv_text()
+            assert table.cell(0, "estimate") == "*"
+
+
+@pytest.mark.parametrize("name", ["incidents_to_date", "days_tardy_prior"])
+def test_a_count_before_the_visit_that_tells_of_few_is_hidden_in_balance(name: str) -> None:
+    balance = fabricated.balance(n=64)
+    row = balance.table["covariate"].eq("math_score_std_prior").to_numpy().argmax()
+    balance.table.loc[row, "covariate"] = name
+    balance.table.loc[row, ["mean_treated_after", "mean_comparison_after"]] = [1 / 64, 10 / 64]
+    balance.table.loc[row, ["mean_treated_before", "mean_comparison_before"]] = [0.5, 0.5]
+    equivalence = tables.baseline_equivalence(balance)
+    for column in ("mean_visited_after", "sd_visited_after", "wwc_effect_size", "wwc_category"):
+        assert equivalence.cell(row, column) == "*"
+    assert equivalence.frame["mean_comparison_after"][row] == 10 / 64
+    assert equivalence.cell(row, "n_visited") == "64"
+    assert "0.015625" not in equivalence.to_csv_text()
+    after = tables.balance_before_and_after(balance)
+    assert [after.cell(row, f"{what}_after") for what in ("smd", "variance_ratio")] == ["*", "*"]
+    assert after.frame["mean_visited_before"][row] == 0.5
+    balance.table.loc[row, "mean_treated_before"] = 5 / 76
+    for column in ("mean_visited_before", "smd_before"):
+        assert tables.balance_before_and_after(balance).cell(row, column) == "*"
+
+
 def test_a_clear_difference_of_a_count_names_what_was_counted() -> None:
     days = replace(fabricated.INCIDENTS, label="Tardy days", unit="days")
     sentence = impact_sentence(fabricated.effect(days, p_value=0.001, p_value_adjusted=0.002))

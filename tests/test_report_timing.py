@@ -21,6 +21,7 @@ from homevisit_eval.report.timing_figure import (
     impact_by_timing_alt_text,
     landmark,
     landmark_alt_text,
+    landmark_can_be_drawn,
 )
 from homevisit_eval.report.timing_tables import day_words, impact_by_timing, window_words
 from homevisit_eval.table import Table
@@ -128,6 +129,22 @@ def test_the_notes_say_what_answers_the_question():
     assert "Only the rows “Earlier less later” answer whether earlier visits do more" in notes
     assert "Summer and fall visits: The later-visited are weighted." in notes
     assert {row["data"] for row in lines_of(table())} == {"Synthetic data"}
+
+
+@pytest.mark.parametrize("part", ["earlier", "later"])
+def test_a_hidden_effect_of_a_contrast_takes_difference_and_notes_along(part: str):
+    """The unadjusted mean of 4 in 1,000 is not in T3; B1 hides by it, and so does T3."""
+    few = {"mean_visited": 0.004, "n_visited": 1000, "notes": ("Interacted it is -0.0448.",)}
+    question = SUMMER if part == "earlier" else FALL
+    found = contrast(**{part: of(question, **few)}, notes=("The difference is near -0.0081.",))
+    shown = table(effects=[of(SUMMER), of(FALL, **few)], contrasts=[found])
+    hidden = {row for row in range(5) if shown.cell(row, "estimate") == "*"}
+    assert hidden == {1, 2 if part == "earlier" else 3, 4}
+    text = shown.text() + shown.html() + shown.to_csv_text() + " ".join(shown.all_notes)
+    assert "0.0448" not in text
+    assert "0.0081" not in text
+    kept = contrast(**{part: of(question, notes=few["notes"])})
+    assert any("0.0448" in note for note in table(contrasts=[kept]).notes)
 
 
 def test_rows_of_other_tables_are_left_out():
@@ -308,9 +325,14 @@ def test_rows_of_few_students_are_not_drawn():
     main, others, naive = rows()
     few = replace(naive, n_visited=9, matched_visited=9)
     assert "+2.20" not in landmark_alt_text(main, others, naive=few)
+    assert landmark_can_be_drawn(main, [], naive=few)
     tiny = replace(main, n_visited=9, matched_visited=9)
-    with pytest.raises(EstimationError, match="every row rests on too few"):
-        landmark(tiny, [])
+    for biased in (None, naive):
+        assert not landmark_can_be_drawn(tiny, [], naive=biased)
+        with pytest.raises(EstimationError, match="every row but a biased one rests on too few"):
+            landmark(tiny, [], naive=biased)
+    # rows beside a hidden main estimate are near it
+    assert not landmark_can_be_drawn(tiny, others, naive=naive)
 
 
 def test_a_truth_needs_a_row_and_synthetic_data():

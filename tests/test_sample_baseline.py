@@ -6,12 +6,17 @@ from datetime import date
 
 import pytest
 
-from homevisit_eval.design import BASELINE_COLUMNS, Covariate
-from homevisit_eval.design.measures import TEACHER_BASELINE_COLUMNS, TO_DATE_COLUMNS
+from homevisit_eval.design import BASELINE_COLUMNS, Covariate, Outcome
+from homevisit_eval.design.measures import (
+    OUTCOME_COLUMNS,
+    TEACHER_BASELINE_COLUMNS,
+    TO_DATE_COLUMNS,
+)
+from homevisit_eval.errors import SourceError
 from homevisit_eval.panel import STUDENT_COLUMNS
 from homevisit_eval.sample import flow_adds_up, select_sample
 from homevisit_eval.sample.bands import band_label
-from homevisit_eval.sample.baseline import BASELINE_SOURCES
+from homevisit_eval.sample.baseline import BASELINE_SOURCES, EXTRACTS, extract_of
 from tiny_panel import (
     ATTENDANCE,
     INCIDENT,
@@ -242,3 +247,24 @@ class TestPretests:
 )
 def test_band_labels(measured, covariates, label):
     assert band_label(measured, covariates) == label
+
+
+def test_every_measure_has_one_extract():
+    measures = {*OUTCOME_COLUMNS, *(source.column for source in BASELINE_SOURCES.values())}
+    listed = [column for columns in EXTRACTS.values() for column in columns]
+    assert sorted(listed) == sorted(measures)
+    assert extract_of("engagement_at_school") == "surveys"
+    assert extract_of("days_suspended") == "incidents"
+    assert extract_of("days_unexcused_full") == "absences"
+
+
+@pytest.mark.parametrize("years_after", ["", "_after_1"])
+def test_an_outcome_without_its_extract_names_that_one(years_after):
+    name = f"involvement_at_home{years_after}"
+    asked = Outcome(name, "At home", "engagement", "continuous", "points", "higher")
+    rows = [*enrolled("A"), *enrolled("B"), *(student_year(one, 2016, 4) for one in "AB")]
+    panel = tiny_panel(rows, [visit("A", SUMMER)])
+    with pytest.raises(SourceError) as caught:
+        select_sample(panel, tiny_design(outcomes=(asked,)))
+    assert str(caught.value).startswith("surveys: ")
+    assert str(caught.value).endswith("or deliver surveys.")

@@ -416,6 +416,23 @@ class TestErrors:
         with pytest.raises(SourceError, match=r"no candidate of question .summer. .* was visited"):
             select_sample(panel, design_of(window))
 
+    def test_an_empty_season_names_where_spring_starts(self):
+        for window in ("fall", "spring", "during_year"):
+            panel = dated_panel(students("A", "B"))
+            with pytest.raises(SourceError) as caught:
+                select_sample(panel, design_of(window))
+            named = "spring_starts of [risk_sets] (01-01)" in str(caught.value)
+            assert named == (window != "during_year")
+
+    def test_a_lag_that_leaves_too_few_days(self):
+        panel = dated_panel(students("A", "B"), [visit("A", SPRING)])
+        with pytest.raises(SourceError) as caught:
+            select_sample(panel, design_of("spring", lag_days=90))
+        words = str(caught.value)
+        assert words.startswith("lag_days = 90, min_days_enrolled = ")
+        assert "Lower lag_days or min_days_enrolled" in words
+        assert "absences" not in words
+
     def test_a_panel_without_days(self):
         panel = tiny_panel(students("A", "B"), [visit("A", FALL)])
         with pytest.raises(SourceError, match="no dated enrollment"):

@@ -20,16 +20,19 @@ __all__ = [
     "SMALLEST_COUNT_SHOWN",
     "HiddenCell",
     "hidden_cells",
+    "is_few",
     "round_where_few_are_lost",
+    "share_tells_few",
     "shown_count",
     "shown_of",
     "suppress_small_counts",
+    "total_tells_few",
 ]
 
 SMALLEST_COUNT_SHOWN = 10
 ROUNDED_NOTE = (
-    "Counts are rounded down to a ten where fewer than ten of the matched students lack the "
-    "outcome."
+    "Where fewer than ten of the matched students lack the outcome, the count shown is that of "
+    "the matched less nine, rounded down to a ten."
 )
 
 
@@ -44,11 +47,41 @@ def shown_count(count: int) -> str:
     return f"{count:,}"
 
 
-def shown_of(count: int, whole: int) -> int:
-    """Return a count that is at least 10, rounded down to a ten if few of the whole are not in it.
+def is_few(count: float, threshold: int = SMALLEST_COUNT_SHOWN) -> bool:
+    """Say whether a count is of 1 to 9 (of 1 to `threshold` - 1).
 
-    What is printed then depends on the whole only, so that a subtraction tells no more than
-    that 1 to 9 are lacking.
+    >>> is_few(0), is_few(3), is_few(10), is_few(float("nan"))
+    (False, True, False, False)
+    """
+    return 0.5 <= count < threshold - 0.5
+
+
+def share_tells_few(share: float, count: float, threshold: int = SMALLEST_COUNT_SHOWN) -> bool:
+    """Say whether a share of a count stands for few, or for all but few.
+
+    >>> share_tells_few(0.03, 100), share_tells_few(0.97, 100), share_tells_few(0.5, 100)
+    (True, True, False)
+    """
+    among = share * count
+    return is_few(among, threshold) or is_few(count - among, threshold)
+
+
+def total_tells_few(mean: float, count: float) -> bool:
+    """Say whether a mean of what is counted tells of fewer than ten incidents or days in all.
+
+    They are then of fewer than ten students.
+
+    >>> total_tells_few(1 / 64, 64), total_tells_few(10 / 64, 64), total_tells_few(0.0, 64)
+    (True, False, False)
+    """
+    return 0 < mean * count < SMALLEST_COUNT_SHOWN - 1e-6
+
+
+def shown_of(count: int, whole: int) -> int:
+    """Return a count of at least 10; if few of the whole are not in it, the whole less 9, in tens.
+
+    It is rounded down. What is printed then depends on the whole only, so that a subtraction tells
+    no more than that 1 to 9 are lacking.
 
     >>> shown_of(496, 498), shown_of(480, 498), shown_of(498, 498), shown_of(497, 498)
     (480, 480, 498, 480)
@@ -60,7 +93,7 @@ def shown_of(count: int, whole: int) -> int:
 
 
 def round_where_few_are_lost(table: Table, wholes: Mapping[str, Sequence[int]]) -> Table:
-    """Return the table with counts rounded down where another table's total would give away few.
+    """Return the table with counts made tens where another table's total would give away few.
 
     Parameters
     ----------
@@ -143,7 +176,7 @@ def suppress_small_counts(table: Table, threshold: int = SMALLEST_COUNT_SHOWN) -
     hidden: dict[Cell, HidingRule] = dict(table.hidden)
     for row in range(len(table.frame)):
         for column, kind in table.kinds.items():
-            if kind == "count" and _small(_number(table, (row, column)), threshold):
+            if kind == "count" and is_few(_number(table, (row, column)), threshold):
                 _hide(table, hidden, (row, column), "small count")
         for column, resting in table.groups.items():
             if _share_reveals(table, row, column, threshold):
@@ -175,10 +208,9 @@ def _share_reveals(table: Table, row: int, count_column: str, threshold: int) ->
         return False
     of_students = bool(table.unit) and table.frame[table.unit].iloc[row] == PERCENT_OF_STUDENTS
     for column in table.groups[count_column]:
-        if table.kinds[column] == "share" or (of_students and table.kinds[column] == "mean"):
-            among = _number(table, (row, column)) * count
-            if _small(among, threshold) or _small(count - among, threshold):
-                return True
+        is_share = table.kinds[column] == "share" or (of_students and table.kinds[column] == "mean")
+        if is_share and share_tells_few(_number(table, (row, column)), count, threshold):
+            return True
     return False
 
 
@@ -212,10 +244,6 @@ def _next_to_hide(
 def _reluctance(table: Table, cell: Cell, one: Sum) -> tuple[bool, bool, bool, float]:
     value = _number(table, cell)
     return (cell in table.kept, value == 0, cell == one.total, value)
-
-
-def _small(count: float, threshold: int) -> bool:
-    return 0.5 <= count < threshold - 0.5
 
 
 def _number(table: Table, cell: Cell) -> float:

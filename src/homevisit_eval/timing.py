@@ -22,6 +22,7 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.design.deviations import contrast_role
 from homevisit_eval.design.measures import TO_DATE_COLUMNS
+from homevisit_eval.disclosure import shown_count
 from homevisit_eval.effects import Effect, EffectDifference, compare_effects
 from homevisit_eval.errors import EstimationError, MatchingError
 from homevisit_eval.matching import MatchedSample, match_students
@@ -229,21 +230,47 @@ def _followed(
         subgroup=None,
         pool="not_visited_before_year",
     )
-    sample = _before(select_candidates(panel, design, asked), contrast.landmark)
+    sample = _before(select_candidates(panel, design, asked), contrast)
     matched = match_students(sample)
-    return follow_without_visits(matched, panel, landmark=contrast.landmark)
+    followed = follow_without_visits(matched, panel, landmark=contrast.landmark)
+    _require_days(followed, contrast)
+    return followed
 
 
-def _before(sample: AnalyticSample, landmark: str) -> AnalyticSample:
+def _require_days(followed: MatchedSample, contrast: TimingContrast) -> None:
+    """Check that some pair of a window has days from the landmark on.
+
+    Raises
+    ------
+    EstimationError
+        If none has.
+    """
+    used = (followed.matches.weights > 0).to_numpy()
+    visited = (followed.sample.baseline["visited"] == 1).to_numpy()[used]
+    outcomes = followed.sample.outcomes.loc[used, list(contrast.outcomes)]
+    known = outcomes.notna().any(axis=1).to_numpy()
+    if known[visited].any() and known[~visited].any():
+        return
+    before = shown_count(int(visited.sum()))
+    raise EstimationError(
+        f"timing contrast {contrast.name!r}: landmark {contrast.landmark!r}: {before} pairs of "
+        f"question {followed.sample.question.name!r} have the visit before it, and none has days "
+        "of instruction from it on that count. Choose an earlier landmark, before the last days of "
+        "school."
+    )
+
+
+def _before(sample: AnalyticSample, contrast: TimingContrast) -> AnalyticSample:
     """Return the candidates whose time zero lies before the landmark of their school year."""
+    landmark = contrast.landmark
     rows = sample.baseline
     years = rows["school_year"].to_numpy(dtype=np.int64) - (landmark[:2] >= FIRST_MONTH)
     days = np.array([f"{one}-{landmark}" for one in years], dtype="datetime64[s]")
     kept = rows["index_date"].to_numpy(dtype="datetime64[s]") < days
     if not (rows.loc[kept, "visited"] == 1).any():
         raise EstimationError(
-            f"timing contrast: nobody of question {sample.question.name!r} was visited before "
-            f"{landmark}. Choose a later landmark."
+            f"timing contrast {contrast.name!r}: landmark {landmark!r}: nobody of question "
+            f"{sample.question.name!r} was visited before it. Choose a later landmark."
         )
     return replace(
         sample,

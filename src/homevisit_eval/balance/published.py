@@ -11,8 +11,13 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from homevisit_eval.balance.characteristics import covariate_unit
-from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
-from homevisit_eval.table import Kind, Sum, Table
+from homevisit_eval.design.measures import COUNT_BASELINE_COLUMNS
+from homevisit_eval.disclosure import (
+    round_where_few_are_lost,
+    suppress_small_counts,
+    total_tells_few,
+)
+from homevisit_eval.table import Cell, HidingRule, Kind, Sum, Table
 
 __all__ = ["ALL_COLUMNS", "RESTING", "SHOWN", "GroupWords", "published_balance", "safe_balance"]
 
@@ -185,6 +190,7 @@ def safe_balance(rows: pd.DataFrame) -> Table:
                 for count, resting in RESTING.items()
             },
             sums=_level_sums(frame, means),
+            hidden=_few_counted(frame, columns),
         )
     )
     wholes = {
@@ -208,6 +214,19 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         for in_model, absorbed in zip(frame["in_model"], frame["absorbed"], strict=True)
     ]
     return frame
+
+
+def _few_counted(frame: pd.DataFrame, columns: Sequence[str]) -> dict[Cell, HidingRule]:
+    """Return the cells of counts of incidents and days that tell of fewer than ten in a group."""
+    return {
+        (row, column): "would reveal a small count"
+        for row, covariate in enumerate(frame["covariate"])
+        if str(covariate).removesuffix(" squared") in COUNT_BASELINE_COLUMNS
+        for count, resting in RESTING.items()
+        if total_tells_few(frame[resting[0]].iloc[row], frame[count].iloc[row])
+        for column in resting
+        if column in columns
+    }
 
 
 def _level_sums(frame: pd.DataFrame, columns: tuple[str, ...]) -> tuple[Sum, ...]:

@@ -177,7 +177,8 @@ def _unlisted_variations(tables: Tables) -> Iterator[Fault]:
         if variation.get("later_visits") == "none" and not measures <= set(COUNTED_BY_DAY):
             what = (
                 "is 'none', which needs questions whose outcomes are all counted by the day "
-                f"({', '.join(COUNTED_BY_DAY)}); name such in `questions`."
+                f"({', '.join(COUNTED_BY_DAY)}); name such in `questions`, or take "
+                "later_visits = 'natural_course'."
             )
             yield Fault(("sensitivity", position, "later_visits"), what)
         unscored = varied and None not in names and not measures & set(TEST_SCORES)
@@ -208,8 +209,9 @@ def _unlisted_contrasts(tables: Tables) -> Iterator[Fault]:
         windows = [(one or {}).get("window", "before_year") for one in sides]
         if None not in sides and tuple(windows) not in FOLLOWING_WINDOWS:
             what = (
-                f"compares the windows {windows[0]!r} and {windows[1]!r}, of which the first must "
-                "end before the second begins: before_year, fall, spring, in this order."
+                f"({shown(contrast.get('name'))}) compares the windows {windows[0]!r} and "
+                f"{windows[1]!r}, of which the first must end before the second begins: "
+                "before_year, fall, spring, in this order."
             )
             yield Fault(path, what)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -317,7 +318,19 @@ def _fault(document: Document, detail: ErrorDetails) -> Fault:
     if detail["type"] == "unexpected_keyword_argument":
         return Fault((*around, name), _unknown_key(cls, name, around))
     fault = in_words({**detail, "loc": loc[start + 1 :]}, cls, name, table[name])
-    return Fault((*around, *fault.path), fault.what)
+    path, what = (*around, *fault.path), fault.what
+    if len(path) == 2 and isinstance(path[1], int):  # an entry of a list of tables
+        what = _named_once(what, table[name][path[1]])
+    return Fault(path, what)
+
+
+def _named_once(what: str, entry: Any) -> str:
+    """Return what is wrong with an entry, whose path goes before, with its name in brackets."""
+    if not isinstance(entry, dict):
+        return what
+    name = shown(entry.get("name"))
+    first, *others = re.split(rf"(?:question|timing contrast) {re.escape(name)}: ", what)
+    return f"({name}) {' '.join(part.strip() for part in others)}" if others and not first else what
 
 
 def _class_at(loc: Place) -> tuple[type, int]:

@@ -10,6 +10,7 @@ __all__ = [
     "CATEGORICAL_BASELINE_COLUMNS",
     "CONTINUOUS_BASELINE_COLUMNS",
     "COUNTED_BY_DAY",
+    "COUNT_BASELINE_COLUMNS",
     "LONGEST_FOLLOW_UP",
     "OUTCOME_COLUMNS",
     "OUTCOME_SCALES",
@@ -71,6 +72,10 @@ CONTINUOUS_BASELINE_COLUMNS = (
     "days_tardy_to_date",
     "incidents_to_date",
 )
+COUNT_BASELINE_COLUMNS = tuple(
+    name for name in CONTINUOUS_BASELINE_COLUMNS if name.startswith(("days_", "incidents_"))
+)
+"""Days and incidents: their mean times the students is the number of what was counted."""
 TEACHER_BASELINE_COLUMNS = ("experience_years",)
 
 BASELINE_COLUMNS = (

@@ -278,7 +278,8 @@ def _contradictions(question: Question) -> Iterator[str]:
             yield (
                 f"{where} later_visits 'none' follows pairs day by day, so it needs outcomes that "
                 f"are counted by the day ({', '.join(COUNTED_BY_DAY)}); ask about "
-                f"{', '.join(dict.fromkeys(others))} in a question of their own."
+                f"{', '.join(dict.fromkeys(others))} in a question of their own, or with "
+                'later_visits = "natural_course".'
             )
     if question.unit == "teacher":
         usual = {field.name: field.default for field in fields(Question)}

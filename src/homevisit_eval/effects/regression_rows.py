@@ -113,9 +113,10 @@ def regression_rows(matched: MatchedSample, outcome: str, model: OutcomeModel) -
         If a column is missing or incomplete, nobody of a group has the outcome observed, or the
         question asks for no later visits and the pairs were not followed until them.
     """
-    if matched.sample.question.later_visits == "none" and not matched.sample.followed:
+    question = matched.sample.question
+    if question.later_visits == "none" and not matched.sample.followed:
         raise EstimationError(
-            f"question {matched.sample.question.name!r} has later_visits = 'none', but its outcomes "
+            f"question {question.name!r} has later_visits = 'none', but its outcomes "
             "are still those of the natural course. Call matched = follow_without_visits(matched, "
             "panel) first."
         )

@@ -11,7 +11,7 @@ import pandas as pd
 
 from homevisit_eval.design import DifferenceInMeans, FixedEffects
 from homevisit_eval.design.measures import measured_name
-from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
+from homevisit_eval.disclosure import is_few, round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.effects import estimate_subgroups
 from homevisit_eval.effects.learning import (
     HILL_ET_AL_2008,
@@ -28,7 +28,7 @@ from homevisit_eval.report.follow_up_tables import (
     could_be_followed,
     lost_by_group,
 )
-from homevisit_eval.report.rounded_blocks import few, tens_where_few_are_lost
+from homevisit_eval.report.rounded_blocks import tens_where_few_are_lost
 from homevisit_eval.report.score_words import score_rules_aloud
 from homevisit_eval.report.words import outcome_unit, question_words
 from homevisit_eval.sample.labels import grades_text
@@ -244,7 +244,7 @@ def _grade(
     counts = {}
     for group in GROUPS:
         count = getattr(one, f"n_{group}")
-        rounded = count - count % 10 if count >= 10 and few(lost[group][2]) else count
+        rounded = count - count % 10 if count >= 10 and is_few(lost[group][2]) else count
         counts[f"n_{group}"] = rounded
     own = replace(effect, estimate=one.estimate, ci_low=one.ci_low, ci_high=one.ci_high)
     after = measured_name(effect.outcome.name)[1]

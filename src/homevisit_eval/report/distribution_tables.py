@@ -14,7 +14,9 @@ import pandas as pd
 from homevisit_eval.design import Outcome
 from homevisit_eval.disclosure import (
     SMALLEST_COUNT_SHOWN,
+    is_few,
     round_where_few_are_lost,
+    shown_of,
     suppress_small_counts,
 )
 from homevisit_eval.errors import EstimationError
@@ -62,8 +64,9 @@ LABELS: Mapping[str, str] = {
 EFFECT = ("estimate", "std_error", "ci_low", "ci_high")
 ALL_BANDS = "All"
 ROUNDED = (
-    "Counts of an outcome are rounded down to a ten, and shares to a whole percent, where fewer "
-    "than ten of the matched students lack it."
+    "Where fewer than ten of the matched students lack the outcome, counts in bands are rounded "
+    "down to a ten and shares to a whole percent; the count of all bands is that of the matched "
+    "less nine, rounded down to a ten."
 )
 
 
@@ -255,23 +258,27 @@ def _blocks(lengths: Sequence[int]) -> list[range]:
 
 def _rounded(table: Table, effects: Sequence[BandEffects], blocks: Sequence[range]) -> Table:
     """Return the table with numbers rounded that would add up to how few lack the outcome."""
-    frame, rounded = table.frame.copy(), False
+    frame, digits = table.frame.copy(), dict(table.digits)
     for one, rows in zip(effects, blocks, strict=True):
         for group in ("visited", "comparison"):
-            lost = getattr(one, f"matched_{group}") - getattr(one, f"n_{group}")
-            if not 0 < lost < SMALLEST_COUNT_SHOWN:
+            whole = getattr(one, f"matched_{group}")
+            if not is_few(whole - getattr(one, f"n_{group}")):
                 continue
-            rounded = True
+            digits[f"share_{group}"] = 0
             column = f"n_{group}"
             counts = frame[column].to_numpy(dtype=object, copy=True)
             for row in rows:
                 if not pd.isna(counts[row]):
                     counts[row] -= counts[row] % SMALLEST_COUNT_SHOWN
+            if not pd.isna(counts[rows[-1]]):
+                counts[rows[-1]] = shown_of(getattr(one, f"n_{group}"), whole)
             frame[column] = pd.Series(counts).astype(frame[column].dtype)
             shares = frame[f"share_{group}"].to_numpy(dtype=float, copy=True)
             shares[rows.start : rows.stop] = shares[rows.start : rows.stop].round(2)
             frame[f"share_{group}"] = shares
-    return replace(table, frame=frame, notes=(*table.notes, ROUNDED)) if rounded else table
+    if digits == table.digits:
+        return table
+    return replace(table, frame=frame, digits=digits, notes=(*table.notes, ROUNDED))
 
 
 def _notes_of(effects: Sequence[BandEffects] | Sequence[QuantileEffects]) -> list[str]:

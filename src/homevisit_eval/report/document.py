@@ -209,7 +209,7 @@ def _study_parts(
         secondary=tables.impacts(secondary, "B5", "Secondary outcomes") if secondary else None,
         estimates=tables.full_estimates(effects),
         grid=tables.sensitivity_grid(with_varied, varied) if varied else None,
-        inference=tables.standard_errors(compared) if compared else None,
+        inference=tables.standard_errors(compared, effects=effects) if compared else None,
         decisions=tables.decisions(evaluation),
         counts=tables.panel_counts(evaluation),
         variables=tables.variables(evaluation.design, evaluation.synthetic),
@@ -234,7 +234,12 @@ def _sections(
         baseline_section(parts),
         *(further_section(one) for one in study.further),
         full_results_section(
-            study.secondary, study.estimates, study.grid, study.inference, formulas
+            study.secondary,
+            study.estimates,
+            study.grid,
+            study.inference,
+            formulas,
+            registered=evaluation.design.registered is not None,
         ),
         limitations_section(effects, evaluation.design),
         data_section(study.variables, study.decisions, study.counts),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from homevisit_eval.report.estimand_words import groups_made_alike
-from homevisit_eval.report.words import cluster_words
+from homevisit_eval.report.words import cluster_words, plain_words
 from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ def effect_notes(effect: Effect) -> tuple[str, ...]:
     notes = []
     for note in effect.notes:
         text = re.sub(r"<(\d+) of [\d,]+", r"fewer than \1", note)
+        text = text.replace(" (`compare_standard_errors`)", "")
         text = text.replace(f"one cluster ({effect.cluster})", f"one {one}")
         text = text.replace(f"clusters ({effect.cluster})", several)
         if groups_made_alike(effect) != "matched":
             text = text.replace("matched visited", "visited")
-        notes.append(text)
+        notes.append(plain_words(text))
     return tuple(notes)
 
 

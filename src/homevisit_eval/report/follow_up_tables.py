@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from homevisit_eval.design.measures import measured_name
 from homevisit_eval.design.questions import LaterVisits
-from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
+from homevisit_eval.disclosure import is_few, round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import with_effect_notes
-from homevisit_eval.report.rounded_blocks import few
+from homevisit_eval.report.hidden_effects import few_groups
 from homevisit_eval.report.words import outcome_unit, question_words
 from homevisit_eval.sample.score_grades import SMALLEST_SHARE_TESTED
 from homevisit_eval.table import Cell, HidingRule, Kind, Table
@@ -131,6 +131,9 @@ def follow_up(effects: Sequence[Effect], matched: MatchedSample, name: str = "B7
     for row, counts in enumerate(lost):
         for column in attrition_to_hide(counts):
             hidden[row, column] = "would reveal a small count"
+        for group in few_groups(lines[row]):
+            for column in RESTING if group == "visited" else RESTING[1:]:
+                hidden[row, column] = "would reveal a small count"
     table = Table(
         name=name,
         title="Impact in the year of the visit and in later years",
@@ -234,7 +237,7 @@ def attrition_to_hide(counts: Mapping[str, tuple[int, int, int]]) -> list[str]:
     hide = [
         f"attrition_{group}"
         for group, (seen, could, others) in counts.items()
-        if few(could - seen) or few(others)
+        if is_few(could - seen) or is_few(others)
     ]
     return [*hide, "attrition_difference"] if hide else []
 

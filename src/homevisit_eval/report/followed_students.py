@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from homevisit_eval.design.measures import LONGEST_FOLLOW_UP
-from homevisit_eval.disclosure import suppress_small_counts
+from homevisit_eval.disclosure import is_few, suppress_small_counts
 from homevisit_eval.panel.engine import fetch_frame
 from homevisit_eval.report.follow_up_tables import years_after_words
-from homevisit_eval.report.rounded_blocks import few, tens_where_few_are_lost
+from homevisit_eval.report.rounded_blocks import tens_where_few_are_lost
 from homevisit_eval.report.words import question_words
 from homevisit_eval.sample.labels import school_year_text
 from homevisit_eval.table import Cell, HidingRule, Sum, Table
@@ -147,7 +147,7 @@ def later_visits(panel: Panel, matched: MatchedSample, name: str = "B7_visits") 
     hidden: dict[Cell, HidingRule] = {
         (row, "share_first"): "would reveal a small count"
         for row, line in enumerate(lines)
-        if few(line["n_comparison"] * (line["share_comparison"] - line["share_first"]))
+        if is_few(line["n_comparison"] * (line["share_comparison"] - line["share_first"]))
     }
     return suppress_small_counts(
         Table(

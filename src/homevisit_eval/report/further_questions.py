@@ -23,6 +23,7 @@ from homevisit_eval.report.page import (
     section,
     table_html,
 )
+from homevisit_eval.report.timing_figure import landmark_can_be_drawn
 from homevisit_eval.table import Table
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ def _landmarks(evaluation: Evaluation, answer: Answer) -> Iterator[ReportFigure]
             continue
         naive = next((one for one in own if one.sensitivity in biased), None)
         others = [one for one in own if one.sensitivity not in biased]
+        if not landmark_can_be_drawn(effect, others, naive=naive):
+            continue
         yield drawn(
             f"F3_{answer.question.name}_{effect.outcome.name}",
             f"{effect.outcome.label}: how the days are counted matters",

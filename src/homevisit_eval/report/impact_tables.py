@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from homevisit_eval.disclosure import (
-    SMALLEST_COUNT_SHOWN,
-    round_where_few_are_lost,
-    suppress_small_counts,
-)
+from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.effects.effect import observed_of_matched, tells_no_small_count
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import NOTES_BETWEEN, effect_notes, with_effect_notes
 from homevisit_eval.report.estimand_words import interacted_label, stand_for, targets_note
+from homevisit_eval.report.hidden_effects import few_by_row
 from homevisit_eval.report.words import (
     cluster_words,
     comparison_students,
@@ -298,8 +295,8 @@ def sensitivity_grid(
             "Sensitivity rows belong to no family of adjusted p values; p is unadjusted in "
             "every row.",
             targets_note(rows),
-            "Notes of the main analysis stand below table B1; those of other rows follow where "
-            "they differ.",
+            "Where the main analysis is hidden, its other rows are, for they are near it. Notes of "
+            "the main analysis stand below table B1; those of other rows follow where they differ.",
         ),
         labels={"clusters": "Clusters (G)", **interacted_label(rows)},
         said=frozenset(note for main in effects for note in effect_notes(main)),
@@ -341,9 +338,10 @@ def _effect_table(
             frame=frame,
             hidden={
                 (row, column): "would reveal a small count"
-                for row, effect in enumerate(effects)
-                if _counts_few(effect)
+                for row, groups in enumerate(few_by_row(effects))
+                for group in groups
                 for column in resting
+                if _rests_on(column, f"n_{group}")
             },
             kinds={column: KINDS[column] for column in columns},
             labels={**{key: LABELS[key] for key in columns if key in LABELS}, **(labels or {})},
@@ -367,20 +365,6 @@ def _effect_table(
     }
     safe = round_where_few_are_lost(safe, wholes)
     return with_effect_notes(safe, effects, said)
-
-
-def _counts_few(effect: Effect) -> bool:
-    """Say whether a mean tells that what is counted was counted for fewer than ten students.
-
-    So it is where all of a group together have fewer than ten.
-    """
-    groups = (
-        (effect.mean_visited, effect.n_visited),
-        (effect.mean_comparison, effect.n_comparison),
-    )
-    return effect.outcome.scale == "count" and any(
-        0 < mean * count < SMALLEST_COUNT_SHOWN for mean, count in groups
-    )
 
 
 def _rests_on(column: str, count: str) -> bool:

@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pandas as pd
 
-from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, shown_of
+from homevisit_eval.disclosure import SMALLEST_COUNT_SHOWN, is_few, shown_of
 from homevisit_eval.table import Table
 
-__all__ = ["few", "tens_where_few_are_lost"]
+__all__ = ["tens_where_few_are_lost"]
 
 TENS_NOTE = (
     "Counts that add up are all rounded down to a ten where in any of them fewer than ten of the "
-    "matched students lack the outcome."
+    "matched students lack the outcome; there the count shown is that of the matched less nine, "
+    "rounded down to a ten."
 )
 
 
@@ -40,7 +41,7 @@ def tens_where_few_are_lost(
         counts = [None if pd.isna(one) else int(one) for one in frame[column]]
         for block in blocks:
             shown = {row: count for row in block if (count := counts[row]) is not None}
-            if any(few(of[row] - count) for row, count in shown.items()):
+            if any(is_few(of[row] - count) for row, count in shown.items()):
                 rounded = True
                 for row, count in shown.items():
                     tens = shown_of(count, of[row]) // SMALLEST_COUNT_SHOWN
@@ -48,12 +49,3 @@ def tens_where_few_are_lost(
         frame[column] = pd.array(counts, dtype="Int64")
     notes = (*table.notes, TENS_NOTE) if rounded else table.notes
     return replace(table, frame=frame, notes=notes)
-
-
-def few(count: float) -> bool:
-    """Say whether a count is of 1 to 9 students.
-
-    >>> few(0), few(3), few(10), few(float("nan"))
-    (False, True, False, False)
-    """
-    return 0.5 < count < SMALLEST_COUNT_SHOWN - 0.5

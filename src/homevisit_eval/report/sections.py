@@ -188,18 +188,28 @@ def full_results_section(
     grid: Table | None,
     inference: Table | None,
     formulas: Mapping[str, str],
+    *,
+    registered: bool,
 ) -> str:
-    """Return B5 if there is one, B1, the models behind it, and B10 and B14 if they were made."""
+    """Return B5 if there is one, B1, the models behind it, and B10 and B14 if they were made.
+
+    `registered` says whether the design names one that was registered before the data were read.
+    """
     models = "\n".join(
         f'<dt>{escape(label)}</dt><dd class="mono">{escape(formula)}</dd>'
         for label, formula in formulas.items()
     )
     body = []
     if secondary is not None:
+        asked = (
+            "Secondary questions were asked beforehand, too, but are not what the study is judged "
+            "by"
+            if registered
+            else "Secondary questions are not what the study is judged by"
+        )
         body = [
             paragraph(
-                "Secondary questions were asked beforehand, too, but are not what the study is "
-                "judged by. The more outcomes a family has, the more likely that one of them "
+                f"{asked}. The more outcomes a family has, the more likely that one of them "
                 "differs by chance: read the adjusted p."
             ),
             table_html(secondary),

@@ -10,11 +10,12 @@ import pandas as pd
 
 from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.report.words import CLUSTER_WORDS, marked, outcome_unit
+from homevisit_eval.report.hidden_effects import few_groups
+from homevisit_eval.report.words import CLUSTER_WORDS, marked, outcome_unit, plain_words
 from homevisit_eval.table import Cell, HidingRule, Kind, Table
 
 if TYPE_CHECKING:
-    from homevisit_eval.effects import StandardError, StandardErrors
+    from homevisit_eval.effects import Effect, StandardError, StandardErrors
 
 __all__ = ["standard_errors"]
 
@@ -53,7 +54,9 @@ precision, they tell it exactly."""
 FEW_ROWS = re.compile(r"\b[1-9] rows\b")
 
 
-def standard_errors(compared: Sequence[StandardErrors], name: str = "B14") -> Table:
+def standard_errors(
+    compared: Sequence[StandardErrors], name: str = "B14", effects: Sequence[Effect] = ()
+) -> Table:
     """Return one estimate of each outcome with all its standard errors and tests.
 
     Parameters
@@ -62,6 +65,8 @@ def standard_errors(compared: Sequence[StandardErrors], name: str = "B14") -> Ta
         From `compare_standard_errors`.
     name
         The number of the table in a report.
+    effects
+        The main estimates of the same outcomes: what table B1 hides of them is hidden here too.
 
     Returns
     -------
@@ -102,7 +107,8 @@ def standard_errors(compared: Sequence[StandardErrors], name: str = "B14") -> Ta
         }
     )
     skipped = dict.fromkeys(
-        f"{one.outcome.label}, not computed: {FEW_ROWS.sub('fewer than 10 rows', sentence)}"
+        f"{one.outcome.label}, not computed: "
+        f"{plain_words(FEW_ROWS.sub('fewer than 10 rows', sentence))}"
         for one in compared
         for sentence in one.skipped
     )
@@ -132,7 +138,7 @@ def standard_errors(compared: Sequence[StandardErrors], name: str = "B14") -> Ta
                   "notes"),
         spanners=((f"{100 * level:g}% interval", ("ci_low", "ci_high")),),
         groups={"n_visited": NUMBERS, "n_comparison": NUMBERS},
-        hidden=_would_tell_rows(lines),
+        hidden=_would_tell_rows(lines) | _hidden_elsewhere(lines, effects),
     )  # fmt: skip
     return round_where_few_are_lost(suppress_small_counts(table), wholes)
 
@@ -152,6 +158,19 @@ def _would_tell_rows(
             for column in ("std_error", "ci_low", "ci_high", "p_value", "df"):
                 hidden[position, column] = "would reveal a small count"
     return hidden
+
+
+def _hidden_elsewhere(
+    lines: Sequence[tuple[StandardErrors, StandardError]], effects: Sequence[Effect]
+) -> dict[Cell, HidingRule]:
+    """Return the cells of rows whose estimate rests on few students, by the rule of table B1."""
+    few = {(one.question, one.outcome.name) for one in effects if few_groups(one)}
+    return {
+        (position, column): "would reveal a small count"
+        for position, (one, _) in enumerate(lines)
+        if (one.question, one.outcome.name) in few
+        for column in (*NUMBERS, "notes")
+    }
 
 
 def _way(covariance: str, cluster: str) -> str:

@@ -96,6 +96,10 @@ footer{color:var(--muted);font-size:.9rem;padding-top:1.5rem}
 .hv-table tfoot td,.hv-table .hv-detail td,.hv-table caption{overflow-wrap:anywhere}
 .hv-stay{display:inline-block;max-width:min(86ch,calc(100vw - 3.2rem));position:sticky;left:0;
 white-space:normal}
+@media screen and (min-width:40.01rem){
+.sticky .hv-table{width:max-content}
+.sticky .hv-table tbody th[scope=row]{max-width:14rem}
+.sticky .hv-table tbody tr:not(.hv-detail)>td:not(.hv-num){max-width:12rem}}
 @media (min-width:62rem){
 .with-figure{grid-template-columns:minmax(0,30rem) minmax(0,1fr);align-items:start}
 .with-figure figure{margin-top:.6rem}}

@@ -12,7 +12,7 @@ import pandas as pd
 from homevisit_eval.disclosure import suppress_small_counts
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.rounded_blocks import tens_where_few_are_lost
-from homevisit_eval.report.words import outcome_unit
+from homevisit_eval.report.words import outcome_unit, plain_words
 from homevisit_eval.table import Kind, Sum, Table
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _block_words(one: SubgroupEffects, asked: Mapping[str, Question]) -> str:
 
 def _subgroup_cells(one: SubgroupEffects, row: SubgroupEffect, block: str) -> dict[str, Any]:
     return {
-        "subgroup": row.subgroup,
+        "subgroup": plain_words(row.subgroup),
         **_shared_cells(one, block),
         **{column: getattr(row, column) for column in NUMBERS},
         "df": row.df if one.tells_no_small_count else math.nan,
@@ -210,7 +210,7 @@ def _notes(results: Sequence[SubgroupEffects]) -> tuple[str, ...]:
 def _refused(results: Sequence[SubgroupEffects], asked: Mapping[str, Question]) -> tuple[str, ...]:
     """Return why subgroups have no estimate and columns no test."""
     sentences = [
-        f"{_block_words(one, asked)}, {row.subgroup}: {row.refused}."
+        f"{_block_words(one, asked)}, {plain_words(row.subgroup)}: {row.refused}."
         for one in results
         for row in one.subgroups
         if row.refused

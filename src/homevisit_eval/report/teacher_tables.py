@@ -131,6 +131,7 @@ def teacher_retention(effects: Sequence[Effect], matched: MatchedSample, name: s
                 for group in GROUPS
             },
             hidden=_would_tell_movers(effects),
+            counted="teachers",
         )
     )
     wholes = {

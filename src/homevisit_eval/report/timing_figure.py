@@ -25,9 +25,9 @@ from homevisit_eval.report.drawing import (
     figure_style,
     finish,
 )
+from homevisit_eval.report.hidden_effects import few_groups
 from homevisit_eval.report.impact_figure import MARKS, PERCENTAGE_POINTS
 from homevisit_eval.report.impact_tables import MAIN_ANALYSIS
-from homevisit_eval.report.impact_tables import impacts as impacts_table
 from homevisit_eval.report.timing_tables import impact_by_timing as timing_table
 from homevisit_eval.report.timing_tables import timing_lines
 from homevisit_eval.report.words import marked, outcome_unit, verdict
@@ -38,7 +38,13 @@ if TYPE_CHECKING:
     from homevisit_eval.effects import Effect, EffectDifference
     from homevisit_eval.timing import TimingDifference
 
-__all__ = ["impact_by_timing", "impact_by_timing_alt_text", "landmark", "landmark_alt_text"]
+__all__ = [
+    "impact_by_timing",
+    "impact_by_timing_alt_text",
+    "landmark",
+    "landmark_alt_text",
+    "landmark_can_be_drawn",
+]
 
 Mark = tuple[str, str, str, str]
 
@@ -149,11 +155,18 @@ def landmark(
     Raises
     ------
     EstimationError
-        If the effects are of several outcomes, too few students are left to show any, or a truth
-        belongs to no row or to data that are not synthetic.
+        If the effects are of several outcomes, too few students are left to show any but the
+        biased one, or a truth belongs to no row or to data that are not synthetic.
     """
     panels = _landmark_panel(main, others, naive, truth or {})
     return _drawn(panels, main.synthetic, ax)
+
+
+def landmark_can_be_drawn(
+    main: Effect, others: Sequence[Effect], *, naive: Effect | None = None
+) -> bool:
+    """Say whether a row other than the biased one may be shown; arguments as in `landmark`."""
+    return not _only_biased(_landmark_bars(main, others, naive, {}))
 
 
 def landmark_alt_text(
@@ -202,21 +215,34 @@ def _landmark_panel(
 ) -> dict[str, list[Bar]]:
     """Return the rows of the figure: the biased one, the main one, and those beside it."""
     _check_landmark(main, others, naive, truth)
+    bars = _landmark_bars(main, others, naive, truth)
+    if _only_biased(bars):
+        raise EstimationError(
+            "landmark figure: every row but a biased one rests on too few students to be shown."
+        )
+    return {_heading(marked(main.outcome.label, main.role), main.outcome): bars}
+
+
+def _landmark_bars(
+    main: Effect, others: Sequence[Effect], naive: Effect | None, truth: Mapping[str, float]
+) -> list[Bar]:
     rows = [(NAIVE_LABEL, naive, NAIVE, truth.get("naive", math.nan))] if naive else []
     rows.append((_followed(main), main, MAIN, truth.get(MAIN_ANALYSIS, math.nan)))
     rows += [(one.sensitivity, one, OTHER, truth.get(one.sensitivity, math.nan)) for one in others]
     bars = []
     for position, (label, effect, mark, true) in enumerate(rows):
         assert effect is not None
-        if (0, "estimate") in impacts_table([effect]).hidden:
+        if few_groups(main) or few_groups(effect):
             continue
         divided = bool(naive) and position == 1
         bar = _bar(label, effect.outcome, effect, mark, truth=true, divided=divided)
         if bar is not None:
             bars.append(bar)
-    if not bars:
-        raise EstimationError("landmark figure: every row rests on too few students to be shown.")
-    return {_heading(marked(main.outcome.label, main.role), main.outcome): bars}
+    return bars
+
+
+def _only_biased(bars: Sequence[Bar]) -> bool:
+    return all(bar.mark == NAIVE for bar in bars)
 
 
 def _followed(main: Effect) -> str:

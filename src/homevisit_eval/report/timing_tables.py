@@ -14,6 +14,7 @@ from homevisit_eval.design.measures import measured_name
 from homevisit_eval.disclosure import round_where_few_are_lost, suppress_small_counts
 from homevisit_eval.errors import EstimationError
 from homevisit_eval.report.effect_notes import effect_notes
+from homevisit_eval.report.hidden_effects import few_groups
 from homevisit_eval.report.words import marked, outcome_unit
 from homevisit_eval.table import Kind, Table
 
@@ -153,7 +154,6 @@ def impact_by_timing(
         notes=(
             MIXED + (WITH_CONTRAST if contrasts else WITHOUT_CONTRAST),
             READING,
-            *_contrast_notes(contrasts),
         ),
         synthetic=any(effect.synthetic for effect in effects)
         or any(one.synthetic for one in contrasts),
@@ -169,8 +169,16 @@ def impact_by_timing(
             "n_visited": RESTING,
             "n_comparison": tuple(name for name in RESTING if name not in OWN),
         },
+        hidden={
+            (row, column): "would reveal a small count"
+            for row, line in enumerate(lines)
+            for group in (few_groups(line.effect) if line.effect else ())
+            for column in RESTING
+            if group == "visited" or column not in OWN
+        },
     )
     safe = suppress_small_counts(_with_differences_hidden(suppress_small_counts(table), lines))
+    safe = replace(safe, notes=(*safe.notes, *_contrast_notes(lines, safe)))
     wholes = {
         f"n_{group}": [
             getattr(line.effect, f"matched_{group}") if line.effect else 0 for line in lines
@@ -333,19 +341,22 @@ def _with_differences_hidden(table: Table, lines: Sequence[Line]) -> Table:
     return replace(table, hidden=hidden)
 
 
-def _contrast_notes(contrasts: Sequence[TimingDifference]) -> tuple[str, ...]:
-    """Return what is said of contrasts and of their two effects, once each, after their names."""
+def _contrast_notes(lines: Sequence[Line], table: Table) -> tuple[str, ...]:
+    """Return what is said of contrasts and of their two effects, once each, after their names.
+
+    Notes of hidden rows are left out, for they may hold its numbers.
+    """
     said: dict[tuple[str, str, str], list[str]] = {}
     outcomes: dict[str, list[str]] = {}
-    for one in contrasts:
-        label, outcome = one.contrast.label, one.outcome.label
-        outcomes.setdefault(label, []).append(outcome)
-        parts = (
-            ("", one.notes),
-            (", earlier visits", effect_notes(one.earlier)),
-            (", later visits", effect_notes(one.later)),
-        )
-        for part, notes in parts:
+    for row, line in enumerate(lines):
+        if line.row == "window":
+            continue
+        label, outcome = line.question, line.outcome.label
+        if line.contrast:
+            outcomes.setdefault(label, []).append(outcome)
+        if (row, "estimate") not in table.hidden:
+            notes = line.contrast.notes if line.contrast else _notes_of_part(line)
+            part = "" if line.contrast else f", {line.row} visits"
             for note in dict.fromkeys(notes):
                 said.setdefault((label, part, note), []).append(outcome)
     return tuple(
@@ -354,3 +365,8 @@ def _contrast_notes(contrasts: Sequence[TimingDifference]) -> tuple[str, ...]:
         else f"{label}{part}, {'; '.join(of)}: {note}"
         for (label, part, note), of in said.items()
     )
+
+
+def _notes_of_part(line: Line) -> tuple[str, ...]:
+    assert line.effect is not None
+    return effect_notes(line.effect)

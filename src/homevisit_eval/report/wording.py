@@ -166,8 +166,8 @@ def _independence(cluster: str, several: str) -> Item:
 GLOSSARY = (
     (
         "Visited, comparison",
-        "Visited students had a completed home visit in the summer before the school year. "
-        "Comparison students are eligible students without such a visit.",
+        "Visited students had a completed home visit before the school year, or in the window that "
+        "a table names. Comparison students are eligible students without such a visit.",
     ),
     (
         "Adjusted mean",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from homevisit_eval.design import Outcome, Question, StudyDesign
+from homevisit_eval.design.measures import BASELINE_COLUMNS
 from homevisit_eval.effects.estimate import FEW_DF
 from homevisit_eval.report.estimand_words import groups_made_alike, makes_pairs
 from homevisit_eval.sample.missing import INDICATOR_SUFFIX
@@ -28,6 +29,7 @@ __all__ = [
     "marked",
     "one_question",
     "outcome_unit",
+    "plain_words",
     "question_words",
     "reader_words",
     "reservation",
@@ -76,6 +78,13 @@ READER_WORDS = (
     (r"\bunit(s?)\b", r"student\1"),
     (r"\btreated\b", "visited"),
 )
+
+
+RACES = ("american_indian", "pacific_islander", "two_or_more")
+RAW_NAME = re.compile(
+    rf"\b({'|'.join(sorted((*BASELINE_COLUMNS, *RACES), key=len, reverse=True))})\b"
+)
+ENDINGS = {"_prior": "year before", "_to_date": "this year to date"}
 
 
 def in_sentence(label: str) -> str:
@@ -127,7 +136,24 @@ def reader_words(text: str, design: StudyDesign) -> str:
             rf"\b{covariate.name}{INDICATOR_SUFFIX}\b", f"whether it is missing: {label}", text
         )
         text = re.sub(rf"\b{covariate.name}\b", label, text)
-    return text
+    return plain_words(text)
+
+
+def plain_words(text: str) -> str:
+    """Return text with names of covariates and of races in words, where no label is known.
+
+    >>> plain_words("incidents_to_date; race_ethnicity: two_or_more")
+    'incidents (this year to date); race/ethnicity: two or more'
+    """
+    return RAW_NAME.sub(lambda found: _in_words(found[0]), text)
+
+
+def _in_words(name: str) -> str:
+    if name == "race_ethnicity":
+        return "race/ethnicity"
+    for ending, words in ENDINGS.items():
+        name = re.sub(f"{ending}$", f" ({words})", name)
+    return name.replace("_", " ")
 
 
 def outcome_unit(outcome: Outcome) -> str:

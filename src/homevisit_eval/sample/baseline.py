@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import narwhals as nw
 
 from homevisit_eval.design import BASELINE_COLUMNS, Question, StudyDesign
-from homevisit_eval.design.measures import TEACHER_BASELINE_COLUMNS, TO_DATE_COLUMNS
+from homevisit_eval.design.measures import (
+    SURVEY_OUTCOMES,
+    TEACHER_BASELINE_COLUMNS,
+    TEACHER_OUTCOMES,
+    TEST_SCORES,
+    TO_DATE_COLUMNS,
+)
 
 if TYPE_CHECKING:
     from homevisit_eval.panel import Panel
@@ -70,6 +76,18 @@ BASELINE_SOURCES = {
 """
 
 EXTRACTS = {
+    "absences": (
+        "attendance_rate",
+        "on_time_attendance_rate",
+        "chronic_absence",
+        "chronic_truancy",
+        "days_absent",
+        "days_excused",
+        "days_unexcused",
+        "days_unexcused_full",
+        "days_tardy",
+        "mean_attendance",
+    ),
     "incidents": (
         "incidents",
         "any_incident",
@@ -78,7 +96,9 @@ EXTRACTS = {
         "days_suspended",
         "incident_rate",
     ),
-    "assessments": ("math_score_std", "reading_score_std"),
+    "assessments": TEST_SCORES,
+    "surveys": SURVEY_OUTCOMES,
+    "staff": TEACHER_OUTCOMES,
     "characteristics": (
         "english_learner",
         "disability",
@@ -90,11 +110,12 @@ EXTRACTS = {
     "students": ("sex", "race_ethnicity", "age_for_grade"),
     "enrollments": ("schools_attended",),
 }
+"""The raw extract that each measure of the panel is made from."""
 
 
 def extract_of(column: str) -> str:
     """Return the raw extract that a measure of the panel is made from."""
-    return next((table for table, columns in EXTRACTS.items() if column in columns), "absences")
+    return next(table for table, columns in EXTRACTS.items() if column in columns)
 
 
 def baseline_names(design: StudyDesign, question: Question) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from homevisit_eval.design import Question, StudyDesign
-from homevisit_eval.design.measures import measured_name
+from homevisit_eval.design.measures import COUNTED_BY_DAY, measured_name
 from homevisit_eval.design.school_years import school_year_text
 from homevisit_eval.disclosure import shown_count
 from homevisit_eval.errors import DesignError, SourceError
@@ -145,18 +145,30 @@ def require_outcomes(
 ) -> None:
     """Check that every outcome of a question is measured for somebody.
 
+    Parameters
+    ----------
+    panel, design, question
+        What is asked of which data.
+    candidates
+        The outcomes, and ``days_enrolled``: the days that those of the year itself count over.
+
     Raises
     ------
     SourceError
         If an outcome is missing for all candidates.
     """
     for name in question.outcomes:
-        if not candidates[name].notna().any():
-            table = extract_of(name)
-            raise SourceError(
-                f"{_reason(panel, name, design.school_years) or _recorded_for_none(table, name)} "
-                f"Take the outcome {name} out of question {question.name!r}, or deliver {table}."
-            )
+        if candidates[name].notna().any():
+            continue
+        if _too_few_days(design, name, candidates):
+            raise SourceError(_lag_in_words(design, question, name))
+        measure, after = measured_name(name)
+        table = extract_of(measure)
+        years = [year + after for year in design.school_years]
+        raise SourceError(
+            f"{_reason(panel, measure, years) or _recorded_for_none(table, name)} "
+            f"Take the outcome {name} out of question {question.name!r}, or deliver {table}."
+        )
 
 
 def require_groups(
@@ -184,9 +196,16 @@ def require_groups(
         raise SourceError(
             f"visits: no candidate of question {question.name!r} in {_place(design)} {who}; "
             f"of all enrolled student-years there {shown_count(first)} are in that group. Check "
-            "dates, programs and modes of the visits, the years and grades of the design, and "
-            "the sample flow of a wider question."
+            f"dates, programs and modes of the visits,{_season(design, question)} the years and "
+            "grades of the design, and the sample flow of a wider question."
         )
+
+
+def _season(design: StudyDesign, question: Question) -> str:
+    """Return the option that says which visits are of the fall and which of the spring, or ""."""
+    if question.window not in ("fall", "spring"):
+        return ""
+    return f" spring_starts of [risk_sets] ({design.risk_sets.spring_starts}),"
 
 
 def _unmeasured(panel: Panel, design: StudyDesign, names: Sequence[str]) -> str:
@@ -203,6 +222,24 @@ def _unmeasured(panel: Panel, design: StudyDesign, names: Sequence[str]) -> str:
     return (
         f"{' '.join(reasons)} Take the {what} {listed(list(names))} out of the design, or "
         f"deliver {listed(list(tables))} with the year before the study."
+    )
+
+
+def _too_few_days(design: StudyDesign, name: str, candidates: pd.DataFrame) -> bool:
+    """Say whether an outcome is counted over days of which no candidate has enough."""
+    if name not in COUNTED_BY_DAY:
+        return False
+    return bool((candidates["days_enrolled"] < design.eligibility.min_days_enrolled).all())
+
+
+def _lag_in_words(design: StudyDesign, question: Question, name: str) -> str:
+    least, lag = design.eligibility.min_days_enrolled, question.lag_days
+    options = [*([f"lag_days = {lag}"] if lag else []), f"min_days_enrolled = {least}"]
+    after = f" from the first day that counts, {lag} school days after the visit, on" if lag else ""
+    return (
+        f"{', '.join(options)}: no candidate of question {question.name!r} has {least} or more "
+        f"enrolled days{after}, so that the outcome {name} is missing for all. Lower "
+        f"{'lag_days or ' if lag else ''}min_days_enrolled, or ask about earlier visits."
     )
 
 

@@ -96,6 +96,8 @@ class Table:
         Cells that must not be shown, with the rule; their values are missing from `frame`.
     threshold
         Counts below it were hidden; 0 if nobody has looked yet.
+    counted
+        Who are counted, as the notes on hidden cells call them.
 
     Raises
     ------
@@ -123,6 +125,7 @@ class Table:
     kept: frozenset[Cell] = frozenset()
     hidden: Mapping[Cell, HidingRule] = field(default_factory=dict)
     threshold: int = 0
+    counted: str = "students"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frame", self.frame.reset_index(drop=True))
@@ -233,9 +236,9 @@ class Table:
         marks = {self._marker(rule) for rule in self.hidden.values()}
         few = f"<{self.threshold}"
         sentences = {
-            few: f"{few}: from 1 to {self.threshold - 1} students; not shown.",
+            few: f"{few}: from 1 to {self.threshold - 1} {self.counted}; not shown.",
             HIDDEN: f"{HIDDEN}: not shown, because it rests on fewer than {self.threshold} "
-            "students or would reveal such a number.",
+            f"{self.counted} or would reveal such a number.",
         }
         return (*self.notes, *(text for mark, text in sentences.items() if mark in marks))
 
