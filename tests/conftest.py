@@ -25,12 +25,6 @@ LONG_FIRST = (
 gc.set_threshold(50_000)  # thousands of tests are collected: looking through them is for nothing
 
 
-def pytest_configure() -> None:
-    """Let linear algebra use one thread, before numpy is loaded: there is a worker a core."""
-    for library in ("OPENBLAS", "MKL"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: number for number, name in enumerate(LONG_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
