@@ -451,7 +451,7 @@ def test_rare_outcomes_and_tiny_weights_still_have_a_fit():
     w[X[:, 1] == 1] *= 1e-9
     fit = fit_generalized_linear(y, X, family="logit", weights=w)
     gradient = (w * (y - expit(X @ fit.coefficients))) @ X
-    assert abs(gradient[1]) < 1e-9 * (w[X[:, 1] == 1].sum())
+    assert abs(gradient[1]) < 1e-7 * (w[X[:, 1] == 1].sum())
 
 
 @pytest.mark.parametrize(
