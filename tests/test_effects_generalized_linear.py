@@ -69,11 +69,11 @@ def test_weighted_coefficients_and_clusters_equal_statsmodels(family):
         y, X, family=family, weights=w, clusters=clusters, covariance="CR0"
     )
     model = sm.GLM(y, X, family=SM_FAMILIES[family], var_weights=w)
-    theirs = model.fit(tol=1e-14, maxiter=100)
+    theirs = model.fit(tol=1e-14, tol_criterion="params", maxiter=200)
     bread = np.linalg.inv(model.hessian(theirs.params, scale=1.0, observed=False))
     scores = model.score_obs(theirs.params, scale=1.0)
     sums = np.array([scores[clusters == g].sum(axis=0) for g in range(25)])
-    close(ours, theirs.params, np.sqrt(np.diag(bread @ sums.T @ sums @ bread)), rel=1e-7)
+    close(ours, theirs.params, np.sqrt(np.diag(bread @ sums.T @ sums @ bread)))
     assert (ours.n, ours.K, ours.G) == (600, 5, 25)
 
 
@@ -451,7 +451,7 @@ def test_rare_outcomes_and_tiny_weights_still_have_a_fit():
     w[X[:, 1] == 1] *= 1e-9
     fit = fit_generalized_linear(y, X, family="logit", weights=w)
     gradient = (w * (y - expit(X @ fit.coefficients))) @ X
-    assert abs(gradient[1]) < 1e-7 * (w[X[:, 1] == 1].sum())
+    assert abs(gradient[1]) < 1e-9 * (w[X[:, 1] == 1].sum())
 
 
 @pytest.mark.parametrize(

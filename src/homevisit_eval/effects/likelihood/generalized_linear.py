@@ -223,7 +223,7 @@ def fit_generalized_linear(
             "CR1S."
         )
     with one_thread():
-        columns = predictor_columns(rows.X, rows.levels)
+        columns = predictor_columns(rows.X, rows.levels, rows.weights)
         _check_identified(rows, columns)
         problem = PredictorProblem(columns, rows.y, rows.weights, family)
         found, problem = _optimum(rows, problem)

@@ -156,7 +156,7 @@ class Information:
         return gamma, by_effects / self.diagonal - means @ gamma
 
 
-def predictor_columns(X: Floats, levels: Codes | None) -> PredictorColumns:
+def predictor_columns(X: Floats, levels: Codes | None, weights: Floats) -> PredictorColumns:
     """Return independent columns, centered and scaled.
 
     Parameters
@@ -172,10 +172,10 @@ def predictor_columns(X: Floats, levels: Codes | None) -> PredictorColumns:
     """
     if levels is None:
         found = independent_columns(X)
-        shift, constant = found.shift[None, :], 0.0
-        if found.shift.any():
-            constant = float(X[0, 0])
-        Z = _scaled(X, found.kept, found.shift, found.scale)
+        constant = float(X[0, 0]) if found.shift.any() else 0.0
+        means = (weights @ X)[found.kept] / weights.sum()
+        shift = np.where(found.shift != 0, means, 0.0)[None, :]
+        Z = _scaled(X, found.kept, shift[0], found.scale)
         return PredictorColumns(
             Z, found.kept, found.dropped, found.scale, shift, constant, None
         )  # fmt: skip
