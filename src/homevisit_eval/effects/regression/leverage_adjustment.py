@@ -5,7 +5,7 @@ Z, H and the other letters are those of `projected_design`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -164,8 +164,10 @@ def _low_rank(
     basis = factors.basis()
     taken, V = np.linalg.eigh(basis.triangle @ factors.middle @ basis.triangle.T)
     left = 1.0 - taken
-    inside = V.T @ basis.project(values)
-    change = basis.combine(V @ ((_power(left, kind) - 1.0)[:, None] * inside))
+    power = (_power(left, kind) - 1.0)[:, None]
+    change = _first_apart(
+        lambda part: basis.combine(V @ (power * (V.T @ basis.project(part)))), values
+    )
     zero = left <= ZERO_BELOW
     lost = V[:, zero].T @ basis.project(probe) if zero.any() else np.zeros((0, probe.shape[1]))
     return values + change, _lost(lost, probe)
@@ -177,11 +179,21 @@ def _stack(
     """Return the adjusted `values` (m, n_g, k) of m clusters of n_g rows, and what is lost."""
     left = _left(design, rows) if kind == "CR2" else _left_between_roots(design, rows)
     eigenvalues, V = np.linalg.eigh(left)
-    adjusted = V @ (_power(eigenvalues, kind)[..., None] * (V.mT @ values))
+    power = _power(eigenvalues, kind)[..., None]
+    adjusted = _first_apart(lambda part: V @ (power * (V.mT @ part)), values)
     zero = eigenvalues <= ZERO_BELOW
     if not zero.any():
         return adjusted, np.zeros(probe.shape[2], dtype=np.intp)
     return adjusted, _lost(zero[..., None] * (V.mT @ probe), probe)
+
+
+def _first_apart(linear: Callable[[Floats], Floats], values: Floats) -> Floats:
+    """Return a linear map of columns (..., k); the first is that of residuals, and mapped alone.
+
+    The last digits of a product hang on how many columns it has, but those of a standard error must
+    not hang on how many contrasts are asked for.
+    """
+    return np.concatenate([linear(values[..., :1]), linear(values[..., 1:])], axis=-1)
 
 
 def _left_between_roots(design: ProjectedDesign, rows: Codes) -> Floats:
