@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from effect_examples import matched_example, with_baseline, with_outcome
+from effect_examples import matched_example, with_baseline, with_outcome, with_weights
 from homevisit_eval.design import FixedEffects, Question
 from homevisit_eval.effects import SubgroupEffects, estimate_effect, estimate_subgroups
 from homevisit_eval.errors import EstimationError
@@ -147,6 +147,24 @@ def test_a_small_subgroup_is_hidden_and_so_is_another_that_would_tell_it(few):
     assert whole - known >= 10 + few
     assert "refused: fewer than 10 visited student-years" in " ".join(table.notes)
     assert f">{few}<" not in table.html()
+
+
+def test_a_subgroup_without_a_match_is_named():
+    matched = matched_example(400)
+    baseline = matched.sample.baseline
+    race = baseline["race_ethnicity"].to_numpy(dtype=object).copy()
+    alone = (matched.matches.weights == 0).to_numpy()
+    race[np.flatnonzero(alone & (baseline["visited"] == 0).to_numpy())[:9]] = "only comparison"
+    words = "No match, and so no estimate"
+    assert words not in " ".join(tables.subgroups([by_race(matched)]).notes)
+    assert words not in str(by_race(with_baseline(matched, race_ethnicity=race)).notes)
+    used = np.flatnonzero(~alone & (baseline["visited"] == 1).to_numpy())[:9]
+    race[used] = "without a match"
+    weights = matched.matches.weights.to_numpy(copy=True)
+    weights[used] = 0.0
+    lost = with_weights(with_baseline(matched, race_ethnicity=race), weights)
+    notes = " ".join(tables.subgroups([by_race(lost)]).notes)
+    assert f"{words}: without a match." in notes
 
 
 def test_a_subgroup_of_ten_is_shown():

@@ -227,7 +227,7 @@ def estimate_subgroups(
         covariance=fit.covariance_type,
         cluster=model.cluster,
         confidence_level=run.confidence_level,
-        notes=notes,
+        notes=(*notes, *_without_a_match(matched, by)),
         synthetic=sample.synthetic,
     )
 
@@ -292,6 +292,17 @@ def _run(
         model=model,
         confidence_level=matched.sample.design.confidence_level,
     )
+
+
+def _without_a_match(matched: MatchedSample, by: str) -> tuple[str, ...]:
+    """Return a sentence that names subgroups of which visited students are, but none is matched."""
+    baseline = matched.sample.baseline
+    used = (matched.matches.weights > 0).to_numpy()
+    visited = (baseline["visited"] == 1).to_numpy()
+    lost = set(baseline.loc[visited, by].dropna()) - set(baseline.loc[used, by])
+    if not lost:
+        return ()
+    return (f"No match, and so no estimate: {', '.join(sorted(map(_words, lost)))}.",)
 
 
 def _words(level: object) -> str:

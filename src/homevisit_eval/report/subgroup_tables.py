@@ -208,7 +208,7 @@ def _notes(results: Sequence[SubgroupEffects]) -> tuple[str, ...]:
 
 
 def _refused(results: Sequence[SubgroupEffects], asked: Mapping[str, Question]) -> tuple[str, ...]:
-    """Return why subgroups have no estimate and columns no test."""
+    """Return why subgroups have no estimate and columns no test, and what else their notes say."""
     sentences = [
         f"{_block_words(one, asked)}, {plain_words(row.subgroup)}: {row.refused}."
         for one in results
@@ -216,9 +216,6 @@ def _refused(results: Sequence[SubgroupEffects], asked: Mapping[str, Question]) 
         if row.refused
     ]
     sentences += [
-        f"{_block_words(one, asked)}: {note}"
-        for one in results
-        if one.test is None
-        for note in one.notes
+        f"{_block_words(one, asked)}: {plain_words(note)}" for one in results for note in one.notes
     ]
     return tuple(dict.fromkeys(sentences))
