@@ -16,10 +16,10 @@ def _threads() -> ThreadpoolController:
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Return a context with one BLAS thread: faster for many small matrices, and the same last
-    digits on every machine.
+    """Return a context with one BLAS thread, for many small matrices.
 
-    Several threads wait for each other; where other programs use the cores they wait long.
+    Several threads wait for each other; where other programs use the cores they wait long. And
+    last digits hang on how many there are (as they do on the kind of processor).
     """
     limited: AbstractContextManager[object] = _threads().limit(limits=1, user_api="blas")
     return limited
