@@ -18,10 +18,10 @@ from homevisit_eval.censoring.follow import LARGEST_WEIGHT
 from homevisit_eval.design import NearestNeighbor
 from homevisit_eval.effects import estimate_effect
 from homevisit_eval.errors import EstimationError
-from homevisit_eval.evaluation import match_as_asked
 from homevisit_eval.matching import match_students
 from homevisit_eval.sample import select_sample
 from homevisit_eval.sample.first_visits import pace_before_year
+from homevisit_eval.variations import match_as_asked
 from tiny_panel import (
     ATTENDANCE,
     INCIDENT,

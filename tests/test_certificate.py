@@ -28,8 +28,8 @@ from homevisit_eval.certificate.prepared import (
     tables_to_simulate,
 )
 from homevisit_eval.certificate.replicate import run_designs
-from homevisit_eval.evaluation import vary
 from homevisit_eval.synthetic import TABLES, District, Simulation, preset, simulate
+from homevisit_eval.variations import vary
 
 DESIGN = hv.read_design("study.toml")
 OUTCOMES = ("attendance_rate", "any_incident")

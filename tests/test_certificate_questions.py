@@ -23,7 +23,6 @@ from homevisit_eval.certificate.question_truth import question_truth, require_kn
 from homevisit_eval.certificate.replicate import run_designs
 from homevisit_eval.certificate.timing_truth import known_of_pairs, timing_truth
 from homevisit_eval.cli.commands import app
-from homevisit_eval.evaluation import vary_sample
 from homevisit_eval.report.certificate_words import outcome_title, unit_of
 from homevisit_eval.sample.whole_year import select_whole_year
 from homevisit_eval.synthetic import (
@@ -39,6 +38,7 @@ from homevisit_eval.synthetic.survey_truths import survey_truth
 from homevisit_eval.synthetic.teacher_truths import teacher_truth
 from homevisit_eval.timing import contrast_pairs, timing_pairs
 from homevisit_eval.truth import true_effect
+from homevisit_eval.variations import vary_sample
 
 KEY = ["student_id", "school_year"]
 OUTCOMES = ("attendance_rate", "any_incident")

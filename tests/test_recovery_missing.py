@@ -16,8 +16,8 @@ import pytest
 import homevisit_eval as hv
 from homevisit_eval.certificate.prepared import prepared_panel
 from homevisit_eval.design import MissingCovariates
-from homevisit_eval.evaluation import estimate_pooled, match_completed
 from homevisit_eval.synthetic import preset, simulate
+from homevisit_eval.variations import estimate_pooled, match_completed
 
 pytestmark = pytest.mark.simulation
 

@@ -222,7 +222,7 @@ def test_tables_and_figures_of_every_kind_of_question_say_exploratory() -> None:
             assert "exploratory" in text, table.name
             assert "(primary" not in text, table.name
     drawn = {one.name: one for one in report.figures if one.name.split("_")[0][1:] in "2345"}
-    assert {"F2", "F3", "F3_year_behavior_attendance_rate", "F4", "F5"} <= set(drawn)
+    assert {"F2", "F3", "F3-1_year_behavior_attendance_rate", "F4", "F5"} <= set(drawn)
     for name, figure in drawn.items():
         assert "exploratory" in figure.svg, name
         assert "exploratory" in figure.alt, name

@@ -246,7 +246,7 @@ def test_each_cohort_and_year_says_whether_the_extracts_reach_it():
         "200", "170", "170", "–", "200", "200", "–", "–",
     ]  # fmt: skip
     assert [shown.cell(row, "n_comparison") for row in (0, 1, 2, 3)] == ["200", "200", "200", "–"]
-    assert shown.name == "B7_years"
+    assert shown.name == "B7-1"
 
 
 def test_few_who_left_a_cohort_do_not_follow_from_it_or_from_the_sum():

@@ -17,9 +17,9 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.design.design_file import parse_design
 from homevisit_eval.errors import DesignError, SourceError
-from homevisit_eval.evaluation import vary_sample
 from homevisit_eval.sample import flow_adds_up, select_sample
 from homevisit_eval.sample.score_grades import score_notes
+from homevisit_eval.variations import vary_sample
 from tiny_panel import ATTENDANCE, MATH, MATH_PRIOR, student_year, tiny_design, tiny_panel, visit
 
 SUMMER = date(2014, 8, 2)

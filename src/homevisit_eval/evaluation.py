@@ -10,37 +10,25 @@ import numpy as np
 
 from homevisit_eval.balance import Balance, assess_balance, pool_balance
 from homevisit_eval.beyond_means import Distribution, estimate_distribution
-from homevisit_eval.censoring import follow_without_visits
-from homevisit_eval.design import (
-    DifferenceInMeans,
-    FixedEffects,
-    MatchingMethod,
-    OutcomeModel,
-    Question,
-    StudyDesign,
-    Variation,
-)
-from homevisit_eval.design.deviations import variation_label
+from homevisit_eval.design import DifferenceInMeans, FixedEffects, Question, StudyDesign
 from homevisit_eval.design.measures import SURVEY_OUTCOMES, measured_name
 from homevisit_eval.effects import (
     Effect,
     StandardErrors,
     SubgroupEffects,
     compare_standard_errors,
-    estimate_effect,
     estimate_subgroups,
-    pool_effects,
 )
 from homevisit_eval.effects.response_weights import weight_for_response
 from homevisit_eval.errors import EstimationError, MatchingError, SourceError
-from homevisit_eval.matching import MatchedSample, match_students
+from homevisit_eval.matching import MatchedSample
 from homevisit_eval.multiplicity import adjust_p_values
 from homevisit_eval.panel import Panel, PanelCount, build_panel
-from homevisit_eval.sample import AnalyticSample, completed_samples, select_sample
-from homevisit_eval.sample.select import select_candidates
-from homevisit_eval.sample.whole_year import select_whole_year
+from homevisit_eval.sample import AnalyticSample, select_sample
+from homevisit_eval.sample.labels import listed
 from homevisit_eval.sources import Problem, SourceFile, Sources
 from homevisit_eval.timing import TimingDifference, contrast_timing
+from homevisit_eval.variations import estimate_pooled, match_as_asked, vary
 
 __all__ = [
     "Answer",
@@ -49,12 +37,7 @@ __all__ = [
     "answer_questions",
     "answer_timing",
     "collect_answers",
-    "estimate_pooled",
     "evaluate",
-    "match_as_asked",
-    "match_completed",
-    "vary",
-    "vary_sample",
 ]
 
 
@@ -275,7 +258,7 @@ def answer_question(panel: Panel, design: StudyDesign, question: Question) -> An
         sample,
         matched[0],
         MappingProxyType(balances),
-        tuple(_with_range_of_balance(one, balances[one.outcome.name]) for one in effects),
+        tuple(_with_balance_said(one, balances[one.outcome.name]) for one in effects),
         tuple(sensitivity),
         tuple(_standard_errors(matched, effects)) if main else (),
         tuple(skipped),
@@ -328,119 +311,24 @@ def _skipped(question: Question, reason: Exception) -> Answer:
     return Answer(question, None, None, nothing, (), (), (), (str(reason),))
 
 
-def match_as_asked(
-    panel: Panel, sample: AnalyticSample, method: MatchingMethod | None = None
-) -> tuple[MatchedSample, ...]:
-    """Match a sample, and follow its pairs until later visits if its question asks for that.
-
-    Raises
-    ------
-    MatchingError, EstimationError
-        As `match_completed` and `follow_without_visits`.
-    """
-    matched = match_completed(sample, method)
-    if sample.question.later_visits == "none":
-        matched = tuple(follow_without_visits(one, panel) for one in matched)
-    return matched
-
-
-def match_completed(
-    sample: AnalyticSample, method: MatchingMethod | None = None
-) -> tuple[MatchedSample, ...]:
-    """Match a sample, or under multiple imputation each of its completions.
-
-    Raises
-    ------
-    MatchingError
-        As `match_students`.
-    """
-    return tuple(match_students(one, method) for one in completed_samples(sample))
-
-
-def estimate_pooled(
-    matched: Sequence[MatchedSample], outcome: str, model: OutcomeModel | None = None
-) -> Effect:
-    """Estimate an effect in each of some matched samples and pool it; of one, just estimate it.
-
-    Raises
-    ------
-    EstimationError
-        As `estimate_effect`.
-    """
-    effects = [estimate_effect(one, outcome, model) for one in matched]
-    return pool_effects(effects) if len(effects) > 1 else effects[0]
-
-
 def _balance(matched: Sequence[MatchedSample], outcome: str) -> Balance:
     """Return the balance of a matched sample, or the mean over those of all imputations."""
     balances = [assess_balance(one, outcome) for one in matched]
     return pool_balance(balances) if len(balances) > 1 else balances[0]
 
 
-def _with_range_of_balance(effect: Effect, balance: Balance) -> Effect:
-    """Say how unlike the groups are in any imputation: the tables show the mean."""
-    if balance.imputations == 1:
-        return effect
-    sizes = np.abs(balance.everybody[["smd_after_low", "smd_after_high"]].to_numpy())
-    note = (
-        f"Balance is the mean over the {balance.imputations} imputations; in none of them is a "
-        f"standardized difference above {sizes[np.isfinite(sizes)].max():.3f} after matching."
-    )
-    return replace(effect, notes=(*effect.notes, note))
-
-
-def vary(
-    panel: Panel, sample: AnalyticSample, matched: Sequence[MatchedSample], variation: Variation
-) -> list[Effect]:
-    """Estimate the effects of a sample's question under one variation of its design.
-
-    Parameters
-    ----------
-    panel, sample
-        Where the question was asked.
-    matched
-        From `match_completed`, used again where the variation changes neither.
-    variation
-        What is done otherwise.
-    """
-    varied = vary_sample(panel, sample, variation)
-    if variation.matching or varied is not sample:
-        matched = match_as_asked(panel, varied, variation.matching)
-    label = variation_label(sample.design, variation)
-    return [
-        replace(estimate_pooled(matched, name, variation.model), sensitivity=label)
-        for name in varied.question.outcomes
-    ]
-
-
-def vary_sample(panel: Panel, sample: AnalyticSample, variation: Variation) -> AnalyticSample:
-    """Return the sample of a variation: the very one given if it varies nothing of it."""
-    question, design = sample.question, sample.design
-    if not (
-        variation.pool
-        or variation.comparison_schools
-        or variation.min_days_enrolled
-        or variation.lag_days is not None
-        or variation.later_visits
-        or variation.grades_without_pretest
-        or variation.missing_covariates
-    ):
-        return sample
-    if question.during and variation.pool == "never_visited_that_year":
-        return select_whole_year(sample, panel)
-    question = replace(
-        question,
-        pool=variation.pool or question.pool,
-        comparison_schools=variation.comparison_schools or question.comparison_schools,
-        lag_days=question.lag_days if variation.lag_days is None else variation.lag_days,
-        later_visits=variation.later_visits or question.later_visits,
-    )
-    days = variation.min_days_enrolled or design.eligibility.min_days_enrolled
-    without_pretest = variation.grades_without_pretest or design.achievement.grades_without_pretest
-    design = replace(
-        design,
-        achievement=replace(design.achievement, grades_without_pretest=without_pretest),
-        eligibility=replace(design.eligibility, min_days_enrolled=days),
-        missing_covariates=variation.missing_covariates or design.missing_covariates,
-    )
-    return select_candidates(panel, design, question)
+def _with_balance_said(effect: Effect, balance: Balance) -> Effect:
+    """Say where baseline equivalence fails, and how unlike the groups are in any imputation."""
+    notes = []
+    if unlike := balance.not_equivalent:
+        notes.append(
+            "Before the visit the groups were not alike (baseline equivalence does not hold) in "
+            f"{listed(unlike)}."
+        )
+    if balance.imputations > 1:
+        sizes = np.abs(balance.everybody[["smd_after_low", "smd_after_high"]].to_numpy())
+        notes.append(
+            f"Balance is the mean over the {balance.imputations} imputations; in none of them is a "
+            f"standardized difference above {sizes[np.isfinite(sizes)].max():.3f} after matching."
+        )
+    return replace(effect, notes=(*effect.notes, *notes))

@@ -116,6 +116,17 @@ class Balance:
             notes=(self._sentence(), *self._group_sentences()),
         )
 
+    @property
+    def not_equivalent(self) -> tuple[str, ...]:
+        """Labels of what the groups differ in, by the rules of baseline equivalence.
+
+        They differ by more than 0.25 standard deviations, or by more than 0.05 in what the model
+        does not adjust for. A factor stands once, whichever of its levels it is.
+        """
+        rows = self.everybody
+        labels = rows.loc[rows["wwc_category"] == "not satisfied", "label"]
+        return tuple(dict.fromkeys(str(label) for label in labels))
+
     def __repr__(self) -> str:
         """Show counts, the largest difference in words, and the rounded table; no rows of data."""
         return f"{self._head()}\n{self.summary().text()}"

@@ -32,13 +32,13 @@ from homevisit_eval.design import (
 )
 from homevisit_eval.effects import Effect, EffectDifference, SubgroupEffect, estimate_subgroups
 from homevisit_eval.errors import EstimationError, MatchingError, SourceError
-from homevisit_eval.evaluation import estimate_pooled, match_as_asked, vary_sample
 from homevisit_eval.matching import MatchedSample
 from homevisit_eval.panel import Panel
 from homevisit_eval.sample import AnalyticSample, select_sample
 from homevisit_eval.sample.whole_year import select_whole_year
 from homevisit_eval.synthetic import Simulation
 from homevisit_eval.timing import contrast_pairs, timing_pairs
+from homevisit_eval.variations import estimate_pooled, match_as_asked, vary_sample
 
 if TYPE_CHECKING:
     import pandas as pd

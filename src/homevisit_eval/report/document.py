@@ -227,8 +227,13 @@ def _sections(
     every: Sequence[Table],
 ) -> list[str]:
     formulas = {effect.outcome.label: effect.formula for effect in effects}
+    key, _ = _told_apart(effects)
+    unlike = [
+        bool(evaluation.answer(one.question).balance[one.outcome.name].not_equivalent)
+        for one in key
+    ]
     return [
-        findings_section(_told_apart(effects)[0], study.findings, study.impacts),
+        findings_section(key, unlike, study.findings, study.impacts),
         students_section(parts),
         comparison_section(parts),
         baseline_section(parts),

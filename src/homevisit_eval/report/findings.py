@@ -36,16 +36,24 @@ NO_PRIMARY = (
     "No primary question of the study is answered here. What follows comes from secondary or "
     "exploratory questions, which can suggest but not confirm."
 )
+UNLIKE = (
+    "<p>The groups were <strong>not alike before the visit</strong>; the notes below table T1 say "
+    "in what.</p>\n"
+)
 TOO_FEW = "Not shown: it rests on too few students."
 
 
-def findings_section(effects: Sequence[Effect], table: Table, figure: ReportFigure) -> str:
+def findings_section(
+    effects: Sequence[Effect], unlike: Sequence[bool], table: Table, figure: ReportFigure
+) -> str:
     """Return the section of the key findings.
 
     Parameters
     ----------
     effects
         In the order of the rows of `table`.
+    unlike
+        Of each effect, whether its groups were not alike before the visit.
     table, figure
         T1 and F2.
     """
@@ -54,7 +62,9 @@ def findings_section(effects: Sequence[Effect], table: Table, figure: ReportFigu
     main = main or list(enumerate(effects))
     hidden = [(row, "estimate") in table.hidden for row, _ in main]
     shown = [effect for _, effect in main]
-    cards = "\n".join(_card(*pair) for pair in zip(shown, hidden, strict=True))
+    cards = "\n".join(
+        _card(effect, unlike[row], hid) for (row, effect), hid in zip(main, hidden, strict=True)
+    )
     return section(
         "findings",
         "Key findings",
@@ -132,7 +142,7 @@ def _with_difference(effect: Effect) -> str:
     return f"{in_sentence(effect.outcome.label)} ({difference.removesuffix(' pp')} {unit})"
 
 
-def _card(effect: Effect, hidden: bool) -> str:
+def _card(effect: Effect, unlike: bool, hidden: bool) -> str:
     if hidden:
         return f'<div class="card">{_card_head(effect)}<p>{TOO_FEW}</p></div>'
     css, words = VERDICT_WORDS[verdict(effect)]
@@ -152,7 +162,7 @@ def _card(effect: Effect, hidden: bool) -> str:
         f'<p class="big">{number} <small>{escape(printed)}</small></p>\n'
         f'<p class="verdict">{words}{because}</p>\n'
         f"<dl><dt>Visited</dt><dd>{visited}</dd><dt>Comparison</dt><dd>{comparison}</dd></dl>\n"
-        f"<p>{level}: {escape(interval_text(effect))}.</p>\n</article>"
+        f"<p>{level}: {escape(interval_text(effect))}.</p>\n{UNLIKE if unlike else ''}</article>"
     )
 
 

@@ -29,7 +29,7 @@ GROUPS = ("visited", "comparison")
 KEY = ["student_id", "school_year"]
 
 
-def follow_up_years(panel: Panel, matched: MatchedSample, name: str = "B7_years") -> Table:
+def follow_up_years(panel: Panel, matched: MatchedSample, name: str = "B7-1") -> Table:
     """Return how far the extracts reach after each school year of visits, and who is still there.
 
     Parameters
@@ -108,7 +108,7 @@ def follow_up_years(panel: Panel, matched: MatchedSample, name: str = "B7_years"
     return tens_where_few_are_lost(suppress_small_counts(table), wholes, blocks)
 
 
-def later_visits(panel: Panel, matched: MatchedSample, name: str = "B7_visits") -> Table:
+def later_visits(panel: Panel, matched: MatchedSample, name: str = "B7-2") -> Table:
     """Return which shares of the matched students were visited again, or first, in later years.
 
     Parameters

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from homevisit_eval.design import Question
@@ -123,37 +124,40 @@ def _timing(evaluation: Evaluation) -> Iterator[FurtherPart]:
             "Each window's visits are compared with students who could have been visited on the "
             "same day and were not. The windows differ in how long a visit could work and in who "
             "was visited, so their differences do not say whether earlier visits do more. The rows "
-            "“earlier less later” do: both are measured over the same days, for alike students.",
+            "“earlier less later” do: both are measured over the same days, and students visited "
+            "later are weighted to be like those visited earlier, as far as a note does not say "
+            "otherwise.",
         ),
         (table,),
-        (drawing, *(figure for one in asked for figure in _landmarks(evaluation, one))),
+        (drawing, *_landmarks(evaluation, asked)),
     )
 
 
-def _landmarks(evaluation: Evaluation, answer: Answer) -> Iterator[ReportFigure]:
-    """Yield for each outcome of visits during the year what the way of counting days changes."""
-    if not answer.question.during:
-        return
+def _landmarks(evaluation: Evaluation, answers: Sequence[Answer]) -> Iterator[ReportFigure]:
+    """Yield for each outcome of visits during the year what the way of counting days changes.
+
+    They are numbered F3-1, F3-2 and so on.
+    """
     biased = {
         variation_label(evaluation.design, one)
         for one in evaluation.design.sensitivity
         if one.pool == "never_visited_that_year"
     }
-    for effect in answer.effects:
-        own = [one for one in answer.sensitivity if one.outcome.name == effect.outcome.name]
-        if not own:
-            continue
-        naive = next((one for one in own if one.sensitivity in biased), None)
-        others = [one for one in own if one.sensitivity not in biased]
-        if not landmark_can_be_drawn(effect, others, naive=naive):
-            continue
-        yield drawn(
-            f"F3_{answer.question.name}_{effect.outcome.name}",
-            f"{effect.outcome.label}: how the days are counted matters",
-            figures.landmark(effect, others, naive=naive),
-            figures.landmark_alt_text(effect, others, naive=naive),
-            evaluation.synthetic,
-        )
+    number = count(1)
+    for answer in answers:
+        for effect in answer.effects if answer.question.during else ():
+            own = [one for one in answer.sensitivity if one.outcome.name == effect.outcome.name]
+            naive = next((one for one in own if one.sensitivity in biased), None)
+            others = [one for one in own if one.sensitivity not in biased]
+            if not own or not landmark_can_be_drawn(effect, others, naive=naive):
+                continue
+            yield drawn(
+                f"F3-{next(number)}_{answer.question.name}_{effect.outcome.name}",
+                f"{effect.outcome.label}: how the days are counted matters",
+                figures.landmark(effect, others, naive=naive),
+                figures.landmark_alt_text(effect, others, naive=naive),
+                evaluation.synthetic,
+            )
 
 
 def _distributions(evaluation: Evaluation) -> Iterator[FurtherPart]:
@@ -276,13 +280,12 @@ def _later_years(evaluation: Evaluation, panel: Panel | None) -> Iterator[Furthe
         if not answer.question.follow_up or not answer.effects or matched is None:
             continue
         suffix = "" if answer.question.name == _first_followed(evaluation) else answer.question.name
-        name = f"B7_{suffix}".rstrip("_")
         counted = (
             ()
             if panel is None
             else (
-                tables.follow_up_years(panel, matched, f"{name}_years"),
-                tables.later_visits(panel, matched, f"{name}_visits"),
+                tables.follow_up_years(panel, matched, f"B7-1_{suffix}".rstrip("_")),
+                tables.later_visits(panel, matched, f"B7-2_{suffix}".rstrip("_")),
             )
         )
         yield FurtherPart(
@@ -294,7 +297,7 @@ def _later_years(evaluation: Evaluation, panel: Panel | None) -> Iterator[Furthe
                 "the extracts hold, are not observed; where more of one group left, the later "
                 "differences may come from that.",
             ),
-            (tables.follow_up(answer.effects, matched, name), *counted),
+            (tables.follow_up(answer.effects, matched, f"B7_{suffix}".rstrip("_")), *counted),
             (
                 drawn(
                     f"F5_{suffix}".rstrip("_"),
