@@ -8,9 +8,13 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
+for _library in ("OPENBLAS", "MKL", "OMP"):  # read once, when numpy is loaded
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+"""Workers that each ask for every core wait for each other: a third of the time was waiting."""
 
-from commands import COMMAND, WholeStudy
+import pytest  # noqa: E402
+
+from commands import COMMAND, WholeStudy  # noqa: E402
 
 LONG_FIRST = (
     "test_cli", "test_synthetic_defects", "test_notebooks", "test_certificate", "test_recovery",

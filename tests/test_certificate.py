@@ -66,7 +66,9 @@ def same(first: tuple[Trial, ...], second: tuple[Trial, ...]) -> bool:
     return [numbers(one) for one in first] == [numbers(one) for one in second]
 
 
-@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize(
+    "seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 11))]
+)
 def test_the_panel_without_files_gives_the_sample_matches_and_estimates_of_files(
     seed: int,
 ) -> None:

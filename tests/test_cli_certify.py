@@ -70,7 +70,17 @@ def done(
     tmp_path_factory: pytest.TempPathFactory, parameters: Path
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     out = tmp_path_factory.mktemp("certify") / "result"
-    return out, call("--parameters", parameters, "--replications", COUNT, "--no-grid", "--out", out)
+    return out, call(
+        "--parameters",
+        parameters,
+        "--replications",
+        COUNT,
+        "--no-grid",
+        "--workers",
+        1,
+        "--out",
+        out,
+    )
 
 
 def outputs(folder: Path) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import homevisit_eval as hv
-from homevisit_eval.evaluation import answer_question
+from homevisit_eval.evaluation import answer_question, answer_questions, collect_answers
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "synthetic"
@@ -88,7 +88,8 @@ def test_without_an_optional_table_its_questions_are_skipped_with_a_sentence(
     shutil.copytree(DATA, folder)
     (folder / "assessments.csv").unlink()
     kept = tuple(one for one in design.covariates if not one.where_measured)
-    slim = replace(design, covariates=kept, sensitivity=())
+    asked = tuple(design.question(name) for name in ("summer_behavior", "summer_achievement"))
+    slim = replace(design, questions=asked, covariates=kept, sensitivity=())
     with hv.read_sources(folder) as sources:
         evaluation = hv.evaluate(sources, slim)
     assert evaluation.answer("summer_behavior").effects
@@ -119,7 +120,7 @@ def test_an_outcome_without_variation_is_skipped_unless_primary(
             raise hv.EstimationError("the outcome does not vary.")
         return hv.estimate_effect(matched, outcome)
 
-    monkeypatch.setattr("homevisit_eval.evaluation.estimate_effect", fails)
+    monkeypatch.setattr("homevisit_eval.variations.estimate_effect", fails)
     question = design.question("summer_behavior_secondary")
     secondary = answer_question(panel, design, question)
     others = [name for name in question.outcomes if name != "incidents"]
@@ -129,9 +130,9 @@ def test_an_outcome_without_variation_is_skipped_unless_primary(
         answer_question(panel, design, design.questions[0])
 
 
-def test_p_values_are_adjusted_over_all_questions(design: hv.StudyDesign) -> None:
-    with hv.read_sources(DATA) as sources:
-        evaluation = hv.evaluate(sources, replace(design, sensitivity=()))
+def test_p_values_are_adjusted_over_all_questions(panel: hv.Panel, design: hv.StudyDesign) -> None:
+    plain = replace(design, sensitivity=())
+    evaluation = collect_answers(panel, plain, answer_questions(panel, plain))
     by_name = {effect.outcome.name: effect for effect in evaluation.effects}
     both = sorted(by_name[name].p_value for name in ("attendance_rate", "any_incident"))
     expected = {both[0]: min(2 * both[0], both[1]), both[1]: both[1]}

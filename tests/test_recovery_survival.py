@@ -40,9 +40,10 @@ def district() -> District:
         name="incidents after summer visits",
         schools=replace(small.schools, program_share=(0.75,) * 4),
         selection=replace(
-            small.selection, intercept=-2.0, any_incident=2.0,
+            small.selection, intercept=-2.4, any_incident=3.0, grade=0.1,
             during=(0.0,) * len(small.selection.during), during_incident=0.0, during_absence=0.0,
         ),
+        discipline=replace(small.discipline, trait=1.8),
         effects=replace(small.effects, incidents=1.0),
     )  # fmt: skip
 

@@ -65,7 +65,7 @@ def test_the_required_tables_and_figures_are_there(report: Report) -> None:
     assert [figure.name for figure in report.figures] == ["F2", "F1", "FA1"]
     everything = [one.name for one in (*report.tables, *report.figures)]
     assert len({table.name for table in report.tables}) == len(report.tables)
-    assert all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in everything), "file names"
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in everything), "file names"
 
 
 def test_numbers_of_the_page_are_those_of_the_csv_and_of_python(report: Report) -> None:
@@ -241,6 +241,24 @@ def test_equivalence_is_not_claimed_for_what_is_hidden_or_not_in_the_model() -> 
     assert "on 2 of the 5 characteristics shown" in page, "two of seven rows are hidden"
     assert "on 2 it does not hold" in page
     assert "does not adjust for the characteristic: any incident and mathematics score" in page
+
+
+def test_a_finding_on_groups_that_were_not_alike_says_so_on_its_card() -> None:
+    balance, said = fabricated.balance(), "not alike before the visit"
+    evaluation = fabricated.evaluation()
+    effect = evaluation.answers[0].effects[0]
+    for category, labels in (
+        ("satisfied", ()),
+        ("adjustment required", ()),
+        ("not satisfied", ("Any incident",)),
+    ):
+        balance.table["wwc_category"] = "satisfied"
+        row = balance.table["covariate"] == "any_incident_prior"
+        balance.table.loc[row, "wwc_category"] = category
+        assert balance.not_equivalent == labels
+        evaluation.answers[0].balance = {effect.outcome.name: balance}
+        cards = build_report(evaluation).html.split('<div class="cards">')[1].split("figure")[0]
+        assert cards.count(said) == len(labels), "one card of two"
 
 
 def test_a_second_question_has_files_of_its_own() -> None:

@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from homevisit_eval.certificate.performance import Estimated
 
@@ -100,7 +100,7 @@ def estimated_sd(values: Floats, within: Integers) -> Estimated:
         deviations = squares * (len(values) / free) - variance
         return _with_interval(sd, _error_of_mean(deviations, within) / (2 * sd), within)
     error = sd / math.sqrt(2 * free)
-    reach = float(stats.t.ppf((1 + MONTE_CARLO_LEVEL) / 2, free)) * error
+    reach = float(stdtrit(free, (1 + MONTE_CARLO_LEVEL) / 2)) * error
     return Estimated(sd, error, sd - reach, sd + reach)
 
 
@@ -131,7 +131,7 @@ def ratio_of_independent(above: Estimated, below: Estimated) -> Estimated:
         return UNKNOWN
     ratio = above.value / below.value
     error = ratio * math.hypot(above.std_error / above.value, below.std_error / below.value)
-    reach = float(stats.norm.ppf((1 + MONTE_CARLO_LEVEL) / 2)) * error
+    reach = float(ndtri((1 + MONTE_CARLO_LEVEL) / 2)) * error
     return Estimated(ratio, error, ratio - reach, ratio + reach)
 
 
@@ -160,7 +160,7 @@ def wilson_interval(share: float, n: float, districts: int = 0) -> tuple[float, 
         replications.
     """
     level = (1 + MONTE_CARLO_LEVEL) / 2
-    z = float(stats.t.ppf(level, districts - 1) if districts > 1 else stats.norm.ppf(level))
+    z = float(stdtrit(districts - 1, level) if districts > 1 else ndtri(level))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return max(0.0, middle - reach), min(1.0, middle + reach)
@@ -186,5 +186,5 @@ def _with_interval(value: float, error: float, groups: Integers) -> Estimated:
     free = len(np.unique(groups)) - 1
     if free < 1:
         return Estimated(value, math.nan, math.nan, math.nan)
-    reach = float(stats.t.ppf((1 + MONTE_CARLO_LEVEL) / 2, free)) * error
+    reach = float(stdtrit(free, (1 + MONTE_CARLO_LEVEL) / 2)) * error
     return Estimated(value, error, value - reach, value + reach)

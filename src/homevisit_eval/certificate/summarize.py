@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from homevisit_eval.certificate.monte_carlo import (
     UNKNOWN,
@@ -132,7 +132,7 @@ def power_curve(trials: Sequence[Trial], effects: Sequence[float]) -> tuple[Esti
 
 
 def _found(runs: _Runs, effect: float) -> Estimated:
-    critical = stats.t.isf(SIGNIFICANCE / 2, runs.df)
+    critical = -stdtrit(runs.df, SIGNIFICANCE / 2)
     t = (runs.error + effect) / runs.std_error
     return estimated_share(np.sign(effect) * t > critical, runs.district)
 

@@ -78,9 +78,9 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
 
     Notes
     -----
-    Everything is computed in the engine. The student-years, and what several steps need (the
-    numbers of the instructional days, stretches of enrollment, days missed, incidents), are
-    computed once and kept as temporary tables; the rest is computed when asked for.
+    Everything is computed in the engine. The student-years, also halfway, and what several steps
+    need (the numbers of the instructional days, stretches of enrollment, days missed, incidents),
+    are computed once and kept as temporary tables; the rest is computed when asked for.
     """
     started = time.perf_counter()
     held = _enrollment(sources)
@@ -89,8 +89,9 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
     days = store(sources.connection, missed, "absence_days")
     attended = _attendance(sources, held, dated, days, measurement)
     persons = demographic_measures(attended.rows, sources.students, sources.characteristics)
+    persons = store(sources.connection, persons, "persons")
     disciplined = _discipline(persons, sources, held, measurement)
-    tested = _achievement(disciplined.rows, sources)
+    tested = _achievement(store(sources.connection, disciplined.rows, "disciplined"), sources)
     asked = _engagement(tested.rows, sources)
     ordered = asked.rows.select(*STUDENT_COLUMNS).sort(*STUDENT_YEAR)
     students = store(sources.connection, ordered, "students")

@@ -228,10 +228,13 @@ def _sections(
 ) -> list[str]:
     formulas = {effect.outcome.label: effect.formula for effect in effects}
     key, _ = _told_apart(effects)
-    unlike = [
-        bool(evaluation.answer(one.question).balance[one.outcome.name].not_equivalent)
-        for one in key
-    ]
+    unlike_before = {
+        (answer.question.name, outcome)
+        for answer in evaluation.answers
+        for outcome, balance in answer.balance.items()
+        if balance.not_equivalent
+    }
+    unlike = [(one.question, one.outcome.name) in unlike_before for one in key]
     return [
         findings_section(key, unlike, study.findings, study.impacts),
         students_section(parts),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from homevisit_eval.errors import MatchingError
 
@@ -107,6 +106,8 @@ def robust_mahalanobis_coordinates(
     ----------
     Rosenbaum, P. R. (2010). *Design of observational studies*, section 8.3. Springer.
     """
+    from scipy.stats import rankdata  # half a second to load, for this alone
+
     columns, _, share = _checked(X, treated, weights)
     everybody = np.ones(len(share), dtype=bool)
     ranks = np.array([rankdata(column) for column in columns]).reshape(columns.shape)
