@@ -322,7 +322,7 @@ def _with_balance_said(effect: Effect, balance: Balance) -> Effect:
     notes = []
     if unlike := balance.not_equivalent:
         notes.append(
-            "Before the visit the groups were not alike (baseline equivalence does not hold) in "
+            "Before the visit the groups were not alike (baseline equivalence does not hold): "
             f"{listed(unlike)}."
         )
     if balance.imputations > 1:

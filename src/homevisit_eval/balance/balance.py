@@ -118,14 +118,14 @@ class Balance:
 
     @property
     def not_equivalent(self) -> tuple[str, ...]:
-        """Labels of what the groups differ in, by the rules of baseline equivalence.
+        """The characteristics in which the groups were not alike, by the WWC's categories.
 
-        They differ by more than 0.25 standard deviations, or by more than 0.05 in what the model
-        does not adjust for. A factor stands once, whichever of its levels it is.
+        Those whose category is "not satisfied" in a published table; a level of a factor stands
+        by itself. What rests on too few students to be published is not judged here.
         """
-        rows = self.everybody
-        labels = rows.loc[rows["wwc_category"] == "not satisfied", "label"]
-        return tuple(dict.fromkeys(str(label) for label in labels))
+        published = safe_balance(self.everybody).frame
+        unlike = published.loc[published["wwc_category"] == "not satisfied", "characteristic"]
+        return tuple(unlike.astype(str))
 
     def __repr__(self) -> str:
         """Show counts, the largest difference in words, and the rounded table; no rows of data."""
