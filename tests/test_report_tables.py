@@ -452,7 +452,8 @@ def test_notes_of_effects_stand_below_their_tables_and_in_the_files() -> None:
     for table in (tables.impacts(effects), tables.full_estimates(effects)):
         assert f"Any disciplinary incident; Attendance rate: {FEW}" in table.notes
         assert any("are in one school: its own influence" in note for note in table.notes)
-        assert lost.replace("<10 of 498", "fewer than 10") in table.notes
+        kept = "Not observed for fewer than 10 matched visited student-years."
+        assert f"Attendance rate: {kept}" in table.notes
         assert "498" not in " ".join(table.notes), "the total would give the few away"
         assert FEW in table.frame["notes"][0]
         assert FEW in table.to_csv_text()
@@ -472,10 +473,24 @@ def test_notes_of_sensitivity_rows_name_their_row_and_repeat_nothing() -> None:
     assert not any("Said of the main analysis" in note for note in notes)
 
 
-def test_notes_of_one_outcome_in_two_questions_name_the_question() -> None:
-    again = fabricated.effect(question="more", question_label="Another", notes=(FEW,))
-    notes = tables.impacts([fabricated.effect(), again]).notes
-    assert f"Any disciplinary incident, Another: {FEW}" in notes
+def test_notes_name_rows_as_shortly_as_they_can_be_told_apart() -> None:
+    first, second = fabricated.effects()[:2]
+    lost = [
+        replace(one, notes=(f"{one.outcome.label} is not observed for 20 of 400.",))
+        for one in (first, second)
+    ]
+    (both,) = [note for note in tables.impacts(lost).notes if "observed for" in note]
+    assert both == "Any disciplinary incident; Attendance rate: Not observed for 20 of 400."
+    other = [
+        replace(one, question="more", question_label="Another", notes=(FEW,))
+        for one in (first, second)
+    ]
+    assert f"Another: {FEW}" in tables.impacts([*lost, *other]).notes, "all of a question"
+    one_of_them = [other[0], replace(other[1], notes=())]
+    named = f"Any disciplinary incident, Another: {FEW}"
+    assert named in tables.impacts([*lost, *one_of_them]).notes
+    everywhere = [replace(one, notes=(FEW,)) for one in (*lost, *other)]
+    assert f"All rows: {FEW}" in tables.impacts(everywhere).notes
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["effect_notes", "with_effect_notes"]
 
 NOTES_BETWEEN = " | "
+MANY = 3  # rows that a note names one by one
 
 
 def effect_notes(effect: Effect) -> tuple[str, ...]:
@@ -51,17 +52,34 @@ def with_effect_notes(
     said
         Notes that stand elsewhere and are not repeated.
     """
-    rows: dict[str, list[str]] = {}
-    for row, effect in enumerate(effects):
-        if (row, "estimate") not in table.hidden:
-            for note in effect_notes(effect):
-                if note not in said:
-                    rows.setdefault(note, []).append(_row_name(effect, effects))
-    below = [
-        note if note.startswith(names[0]) else f"{'; '.join(names)}: {note}"
-        for note, names in rows.items()
-    ]
+    shown = [one for row, one in enumerate(effects) if (row, "estimate") not in table.hidden]
+    noted: dict[str, list[Effect]] = {}
+    for effect in shown:
+        for note in effect_notes(effect):
+            if note not in said:
+                noted.setdefault(_of_any_outcome(note, effect), []).append(effect)
+    below = [f"{'; '.join(_row_names(rows, shown))}: {note}" for note, rows in noted.items()]
     return replace(table, notes=(*table.notes, *below))
+
+
+def _of_any_outcome(note: str, effect: Effect) -> str:
+    """Return a note without the outcome's name, so that outcomes that share it share a line."""
+    own = f"{effect.outcome.label} is not observed for "
+    return f"Not observed for {note.removeprefix(own)}" if note.startswith(own) else note
+
+
+def _row_names(rows: Sequence[Effect], shown: Sequence[Effect]) -> list[str]:
+    """Return what rows are called: a question, where all of its several rows are meant."""
+    if len(rows) == len(shown) > MANY:
+        return ["All rows"]
+    names = []
+    for question in dict.fromkeys(one.question for one in rows):
+        own = [one for one in rows if one.question == question]
+        each = [_row_name(one, shown) for one in own]
+        whole = len(own) == sum(one.question == question for one in shown)
+        told_apart = any(one.question_label in name for one, name in zip(own, each, strict=True))
+        names += [own[0].question_label] if whole and (told_apart or len(own) > MANY) else each
+    return names
 
 
 def _row_name(effect: Effect, effects: Sequence[Effect]) -> str:
