@@ -244,8 +244,19 @@ def designs(draw: st.DrawFn) -> StudyDesign:
 
 
 @given(designs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_every_design_round_trips_through_its_text(design: StudyDesign) -> None:
+    round_trips(design)
+
+
+@pytest.mark.slow
+@given(designs())
+@settings(max_examples=60, deadline=None)
+def test_many_designs_round_trip_through_their_text(design: StudyDesign) -> None:
+    round_trips(design)
+
+
+def round_trips(design: StudyDesign) -> None:
     again = parse_design(design_text(design))
     assert again == design
     assert design_checksum(again) == design_checksum(design)
@@ -488,11 +499,27 @@ anything = st.recursive(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(paths_of(DOCUMENT)), anything), min_size=1, max_size=4))
+Changes = list[tuple[tuple[Any, ...], Any]]
+
+some_changes = st.lists(
+    st.tuples(st.sampled_from(paths_of(DOCUMENT)), anything), min_size=1, max_size=4
+)
+
+
+@given(some_changes)
+@settings(max_examples=100, deadline=None)
+def test_whatever_stands_in_a_file_it_is_a_design_or_a_design_error(changes: Changes) -> None:
+    is_a_design_or_a_design_error(changes)
+
+
+@pytest.mark.slow
+@given(some_changes)
 @settings(max_examples=300, deadline=None)
-def test_whatever_stands_in_a_file_it_is_a_design_or_a_design_error(
-    changes: list[tuple[tuple[Any, ...], Any]],
-) -> None:
+def test_many_files_are_a_design_or_a_design_error(changes: Changes) -> None:
+    is_a_design_or_a_design_error(changes)
+
+
+def is_a_design_or_a_design_error(changes: Changes) -> None:
     document = copy.deepcopy(DOCUMENT)
     for path, value in changes:
         inner: Any = document

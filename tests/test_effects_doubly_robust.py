@@ -157,8 +157,15 @@ def misspecified(rng, n=1500):
     return y, treated, np.column_stack([x, z]), np.column_stack([np.abs(x), z])
 
 
-@pytest.mark.parametrize("method", ["AIPW", "IPWRA"])
-@pytest.mark.parametrize("estimand", ["ATE", "ATT"])
+@pytest.mark.parametrize(
+    ("method", "estimand"),
+    [
+        ("AIPW", "ATT"),
+        ("IPWRA", "ATE"),
+        pytest.param("AIPW", "ATE", marks=pytest.mark.slow),
+        pytest.param("IPWRA", "ATT", marks=pytest.mark.slow),
+    ],
+)
 def test_one_right_model_is_enough_and_the_standard_error_holds(method, estimand):
     draws = 60
     results = {"outcome wrong": [], "score wrong": [], "both wrong": []}

@@ -69,6 +69,47 @@ def simulated_wishart_df(prepared, draws: int) -> tuple[float, float]:
     return halves[0], abs(halves[1] - halves[2]) / 2
 
 
+def exact_moments(prepared) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and covariances of the entries of the covariance of b and c, from the fits.
+
+    Each entry is a quadratic form y'Ay of the outcome. Fits of unit outcomes, and of sums of two,
+    give A; with independent standard normal outcomes the entries have the mean tr A, and two of
+    them the covariance 2 tr AB.
+    """
+    unit = np.eye(prepared.n)
+
+    def entries(y):
+        return fit_outcome(prepared, y, df="G - 1").covariance[1:, 1:]
+
+    A = np.zeros((2, 2, prepared.n, prepared.n))
+    for i in range(prepared.n):
+        A[:, :, i, i] = entries(unit[i])
+    for i in range(prepared.n):
+        for j in range(i):
+            both = entries(unit[i] + unit[j])
+            A[:, :, i, j] = A[:, :, j, i] = (both - A[:, :, i, i] - A[:, :, j, j]) / 2
+    return np.einsum("abii", A), 2 * np.einsum("abij,cdji->abcd", A, A)
+
+
+def test_df_are_those_of_the_exact_moments_of_the_covariance():
+    prepared, y = example(3, n=30, G=8)
+    fit = fit_outcome(prepared, y)
+    means, covariances = exact_moments(prepared)
+    values, vectors = np.linalg.eigh(means)
+    root = vectors / np.sqrt(values) @ vectors.T
+    scaled = np.einsum("ai,bj,ck,dl,ijkl->abcd", root, root, root, root, covariances)
+    same = np.eye(2)
+    omega = np.einsum("ac,bd->abcd", same, same) + np.einsum("ad,bc->abcd", same, same)
+    expected = {
+        "HTZ": 2 * 3 / np.einsum("abab", scaled),
+        "HTA": (omega * scaled).sum() / (scaled**2).sum(),
+    }
+    for test, eta in expected.items():
+        found = joint_test(prepared, fit, zero_constraints(fit, ["b", "c"]), test=test)
+        assert found.df_denominator + 1 == pytest.approx(eta, rel=RELATIVE)
+
+
+@pytest.mark.slow
 def test_zhangs_df_are_those_of_drawn_covariances():
     prepared, y = example(3, n=60, G=8)
     fit = fit_outcome(prepared, y)
@@ -154,11 +195,19 @@ def test_zhangs_test_rejects_at_its_size_where_chi_square_does_not():
     clusters = np.repeat(np.arange(9), 6)
     X = np.column_stack([np.ones(54), clusters < 4, clusters % 3 == 0]).astype(float)
     prepared = prepare_design(X, clusters=clusters)
-    C, rejected, draws = np.eye(3)[1:], {"HTZ": 0, "chi-square": 0}, 300
-    for _ in range(draws):
+    C, rejected, draws, zhang = np.eye(3)[1:], {"HTZ": 0, "chi-square": 0}, 300, None
+    for draw in range(draws):
         fit = fit_outcome(prepared, r.normal(size=9)[clusters] + r.normal(size=54), df="G - 1")
-        for test in rejected:
-            rejected[test] += joint_test(prepared, fit, C, test=test).p_value < 0.05
+        found = joint_test(prepared, fit, C, test="chi-square")
+        rejected["chi-square"] += found.p_value < 0.05
+        # its degrees of freedom are those of the design, the same in all draws
+        df = zhang.df_denominator if zhang else np.nan
+        p_value = stats.f.sf(df / (df + 1) / 2 * found.quadratic_form, 2, df)
+        if draw % 60 == 0:
+            zhang = joint_test(prepared, fit, C)
+            assert draw == 0 or zhang.p_value == pytest.approx(p_value, rel=RELATIVE)
+            p_value = zhang.p_value
+        rejected["HTZ"] += p_value < 0.05
     assert rejected["HTZ"] / draws < 0.08
     assert rejected["chi-square"] / draws > 0.15
 

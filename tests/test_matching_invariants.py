@@ -142,9 +142,28 @@ def match(frame: pd.DataFrame, method: MatchingMethod, *, weighted: bool = False
     )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(methods(), st.integers(0, 10_000), st.sampled_from([25, 60, 150]), st.booleans())
+def tried(times: int) -> settings:
+    return settings(max_examples=times, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+any_match = given(methods(), st.integers(0, 10_000), st.sampled_from([25, 60, 150]), st.booleans())
+any_order = given(methods(), st.integers(0, 10_000), st.sampled_from([40, 120]))
+
+
+@tried(35)
+@any_match
 def test_every_method_keeps_its_promises(method, seed, n, weighted):
+    keeps_its_promises(method, seed, n, weighted)
+
+
+@pytest.mark.slow
+@tried(100)
+@any_match
+def test_every_method_keeps_its_promises_often(method, seed, n, weighted):
+    keeps_its_promises(method, seed, n, weighted)
+
+
+def keeps_its_promises(method, seed, n, weighted):
     frame = people(n, seed)
     before = frame.copy(deep=True)
     try:
@@ -155,9 +174,20 @@ def test_every_method_keeps_its_promises(method, seed, n, weighted):
     pd.testing.assert_frame_equal(frame, before)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(methods(), st.integers(0, 10_000), st.sampled_from([40, 120]))
+@tried(25)
+@any_order
 def test_the_order_of_rows_does_not_matter(method, seed, n):
+    is_the_same_in_another_order(method, seed, n)
+
+
+@pytest.mark.slow
+@tried(60)
+@any_order
+def test_the_order_of_rows_does_not_matter_often(method, seed, n):
+    is_the_same_in_another_order(method, seed, n)
+
+
+def is_the_same_in_another_order(method, seed, n):
     if getattr(method, "ties", "row") == "matchit":
         reject()
     frame = people(n, seed)

@@ -79,9 +79,20 @@ def oracle(units, options, person_uses=None):
     return spelled_out
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(problems())
 def test_every_option_does_what_its_rule_says(problem):
+    does_what_its_rule_says(problem)
+
+
+@pytest.mark.slow
+@settings(max_examples=1_500, deadline=None)
+@given(problems())
+def test_every_option_does_what_its_rule_says_often(problem):
+    does_what_its_rule_says(problem)
+
+
+def does_what_its_rule_says(problem):
     units, options = problem
     found, pairs = run(units, options)
     expected = oracle(units, options)
@@ -93,9 +104,20 @@ def test_every_option_does_what_its_rule_says(problem):
     assert lost_reasons(units, found).tolist() == expected.reasons()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(problems())
 def test_no_pair_breaks_a_constraint(problem):
+    breaks_no_constraint(problem)
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@given(problems())
+def test_no_pair_breaks_a_constraint_in_many_problems(problem):
+    breaks_no_constraint(problem)
+
+
+def breaks_no_constraint(problem):
     units, options = problem
     found, pairs = run(units, options)
     i, j = found.focal, found.match

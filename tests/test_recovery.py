@@ -1,17 +1,20 @@
 """The line from files to estimates recovers a known truth, and a planted defect is noticed.
 
 What the panel measures must equal what the simulation made, student by student; estimates must be
-right on average over districts. The number of districts here is a smoke level: the full study is
-``python benchmarks/recovery.py --seeds 500``.
+right on average over districts. The number of districts here is a smoke level, a little higher in
+the slow run: the full study is ``python benchmarks/recovery.py --seeds 500``.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from recovery import DEFECTS, OF_ANALYSIS, Recovery, Selected, analyze, failures, recover, select
+from recovery import DEFECTS, OF_ANALYSIS, Recovery, Selected, analyze, failures, select
+
+from homevisit_eval.synthetic import District, preset
 
 SEEDS = range(101, 111)
-THROUGH_FILES = SEEDS[:2]  # the others take a way that gives the same panel, as is tested elsewhere
 NOTICED_BY_MEASURES = {
     "entry dates ignored": "attendance_rate",
     "victims counted": "any_incident",
@@ -22,9 +25,21 @@ NOTICED_BY_BIAS = {"covariates left out", "treatment shuffled"}
 pytestmark = pytest.mark.simulation
 
 
-@pytest.fixture(scope="module")
-def samples() -> list[Selected]:
-    return [select(seed, files=seed in THROUGH_FILES) for seed in SEEDS]
+def few_schools() -> District:
+    small = preset("small")
+    return replace(small, schools=replace(small.schools, elementary=4, students=1280))
+
+
+THROUGH_FILES = [
+    pytest.param(few_schools(), SEEDS[:1], id="few schools"),
+    pytest.param(preset("small"), SEEDS[:2], id="small", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="module", params=[6, pytest.param(len(SEEDS), marks=pytest.mark.slow)])
+def samples(request: pytest.FixtureRequest) -> list[Selected]:
+    """Take a way without files, which gives the same panel, as is tested elsewhere."""
+    return [select(seed, files=False) for seed in SEEDS[: request.param]]
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +47,10 @@ def districts(samples: list[Selected]) -> list[Recovery]:
     return [analyze(sample) for sample in samples]
 
 
-def test_measures_equal_what_the_simulation_made(districts: list[Recovery]) -> None:
-    for district in districts[: len(THROUGH_FILES)]:
-        assert set(district.mismeasured.values()) == {0}
+@pytest.mark.parametrize(("district", "seeds"), THROUGH_FILES)
+def test_measures_equal_what_the_simulation_made(district: District, seeds: range) -> None:
+    for seed in seeds:
+        assert set(select(seed, district).mismeasured.values()) == {0}
 
 
 def test_estimates_are_right_on_average(districts: list[Recovery]) -> None:
@@ -45,9 +61,13 @@ def test_every_defect_is_planted_here() -> None:
     assert set(DEFECTS) == set(NOTICED_BY_MEASURES) | NOTICED_BY_BIAS
 
 
+@pytest.mark.parametrize(("district", "seeds"), THROUGH_FILES)
 @pytest.mark.parametrize("defect", NOTICED_BY_MEASURES)
-def test_a_wrong_measure_is_noticed_in_one_district(defect: str) -> None:
-    (first,) = [recover(SEEDS[0], defect=defect)]
+def test_a_wrong_measure_is_noticed_in_one_district(
+    defect: str, district: District, seeds: range
+) -> None:
+    files = district == preset("small") or defect != "visits of the wrong window"
+    first = select(seeds[0], district, defect, files=files)
     assert first.mismeasured[NOTICED_BY_MEASURES[defect]] > 0
 
 

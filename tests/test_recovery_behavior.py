@@ -137,8 +137,10 @@ def test_each_measure_finds_its_truth(found: pd.DataFrame, name: str) -> None:
 
 
 def test_the_certificate_of_a_district_without_effects_finds_none() -> None:
+    null = district("null")
+    half = replace(null, schools=replace(null.schools, elementary=6, students=1925))
     certificate = hv.certify(
-        design(), district("null"), replications=1, seed=13, variations=False, questions=(QUESTION,)
+        design(), half, replications=1, seed=13, variations=False, questions=(QUESTION,)
     )
     shown = {one.outcome: one for one in certificate.performance}
     assert set(shown) == set(question().outcomes)

@@ -90,7 +90,10 @@ def followed_world(seed, effect):
     return rows
 
 
-@pytest.fixture(scope="module", params=[1.0, 0.3], ids=["no effect", "an effect"])
+NO_EFFECT = pytest.param(1.0, id="no effect", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(0.3, id="an effect"), NO_EFFECT])
 def worlds(request):
     """Return one row a world for each outcome, and by how much a visit multiplies what happens."""
     found = [followed_world(seed, request.param) for seed in SEEDS]

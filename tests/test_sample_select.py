@@ -251,7 +251,7 @@ def small_districts(draw):
     return rows, visits, [*certain.values(), *others]
 
 
-@given(
+any_question = given(
     district=small_districts(),
     pool=st.sampled_from(["not_visited_before_year", "never_visited_that_year"]),
     comparison_schools=st.sampled_from(["any", "outside_program"]),
@@ -260,15 +260,31 @@ def small_districts(draw):
     outcomes=st.sampled_from([(ATTENDANCE,), (ATTENDANCE, INCIDENT), (MATH,), (ATTENDANCE, MATH)]),
     achievement=st.builds(Achievement, *[st.sampled_from(["leave_out", "keep"])] * 2),
 )
-@settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-def test_any_small_district(
-    district, pool, comparison_schools, programs, modes, outcomes, achievement
-):
+
+
+def tried(times):
+    return settings(
+        max_examples=times,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+@any_question
+@tried(12)
+def test_any_small_district(**drawn):
+    is_selected_rightly(**drawn)
+
+
+@pytest.mark.slow
+@any_question
+@tried(40)
+def test_many_small_districts(**drawn):
+    is_selected_rightly(**drawn)
+
+
+def is_selected_rightly(district, pool, comparison_schools, programs, modes, outcomes, achievement):
     """The flow adds up, holds every student-year once, and all agrees with the second reading."""
     rows = district[0]
     panel = tiny_panel(*district)

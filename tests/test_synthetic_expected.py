@@ -33,7 +33,7 @@ from homevisit_eval.synthetic.school_year import SchoolYear, regime_of
 from homevisit_eval.synthetic.simulate import simulate_years
 from homevisit_eval.synthetic.visits import choose_year_visits
 
-DRAWN = 800
+DRAWN = [200, pytest.param(800, marks=pytest.mark.slow)]
 LIMIT = 4.0  # Monte Carlo standard errors, of 416 comparisons with a fixed seed
 YEAR = 2  # the third
 OUTCOMES = (*ATTENDANCE, *CONDUCT, "math_score_std", "reading_score_std")
@@ -77,7 +77,9 @@ def measured(
 
 
 @cache
-def compared() -> tuple[SchoolYear, Mapping[tuple[str, str], tuple[Values, Values, Values]]]:
+def compared(
+    times: int,
+) -> tuple[SchoolYear, Mapping[tuple[str, str], tuple[Values, Values, Values]]]:
     """Return for each regime and outcome: expected, mean of drawn ones, their error; shape (n,)."""
     district = extreme()
     lived = simulate_years(district, Draws(3))[2][YEAR]
@@ -95,7 +97,7 @@ def compared() -> tuple[SchoolYear, Mapping[tuple[str, str], tuple[Values, Value
     }
     random = np.random.default_rng(1)
     sums: dict[tuple[str, str], list[Values]] = {}
-    for number in range(1, DRAWN + 1):
+    for number in range(1, times + 1):
         draws = Draws(3, roll.school_year, number)
         chance = draw_chance(district, lived.calendar, roll, process, draws)
         natural, natural_alone = (
@@ -128,8 +130,8 @@ def compared() -> tuple[SchoolYear, Mapping[tuple[str, str], tuple[Values, Value
                 total[1] += values**2
     found = {}
     for (regime, name), (first, second) in sums.items():
-        mean = first / DRAWN
-        error = np.sqrt(np.maximum(second / DRAWN - mean**2, 0) / DRAWN)
+        mean = first / times
+        error = np.sqrt(np.maximum(second / times - mean**2, 0) / times)
         found[regime, name] = (expected[regime][name], mean, error)
     return lived, found
 
@@ -149,8 +151,9 @@ GROUPS: Mapping[str, Callable[[SchoolYear], NDArray[np.bool_]]] = {
 @pytest.mark.simulation
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("regime", ["1", "0", "n", "during"])
-def test_closed_forms_are_the_averages_of_drawn_years(regime: str, group: str) -> None:
-    lived, found = compared()
+@pytest.mark.parametrize("times", DRAWN)
+def test_closed_forms_are_the_averages_of_drawn_years(times: int, regime: str, group: str) -> None:
+    lived, found = compared(times)
     rows = GROUPS[group](lived)
     assert rows.sum() > 50
     for name in OUTCOMES:
@@ -166,7 +169,7 @@ def test_closed_forms_are_the_averages_of_drawn_years(regime: str, group: str) -
 @pytest.mark.simulation
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_visits_during_the_year_count_in_the_counterfactual(name: str) -> None:
-    lived, found = compared()
+    lived, found = compared(DRAWN[0])
     without = found["n", name][0]
     rows = (lived.process.lasting + lived.process.classmates == 0) & lived.rounds.open.any(axis=1)
     rows &= lived.rounds.program > 0

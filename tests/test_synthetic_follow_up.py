@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import homevisit_eval.synthetic.follow_up as follow_up_module
 from homevisit_eval.design.questions import LaterVisits
 from homevisit_eval.errors import DesignError
 from homevisit_eval.synthetic import (
@@ -118,17 +120,17 @@ def test_without_later_visits_nobody_is_visited_from_that_year_on() -> None:
             assert (year.conduct.incidents >= as_ever.conduct.incidents).all()
 
 
-@cache
+years_of = cache(simulate_years)  # emptied when the last fixture is done
+
+
 def brute_force(replications: int, later_visits: LaterVisits) -> pd.DataFrame:
     """Draw both worlds and average what is realized in them."""
     start_of_none = 2014 if later_visits == "none" else 0
     where, sums = chosen(), {}
     for replication in range(1, replications + 1):
         draws = Draws(SEED, 2014, replication, keep_first_summer=True)
-        _, students, visited = simulate_years(where, draws)
-        _, _, never = simulate_years(
-            where, draws, no_summer_visits_in=2014, no_visits_from=start_of_none
-        )
+        _, students, visited = years_of(where, draws)
+        _, _, never = years_of(where, draws, no_summer_visits_in=2014, no_visits_from=start_of_none)
         ids, start = student_ids(len(students)), visited[0]
         asked = start.roll.student[start.summer.visited & np.isin(start.roll.grade, range(1, 6))]
         for follow_up in (1, 2, 3):
@@ -168,15 +170,19 @@ def chosen() -> District:
 
 
 @pytest.fixture(scope="module", params=["natural_course", "none"])
-def both(request: pytest.FixtureRequest) -> pd.DataFrame:
+def both(request: pytest.FixtureRequest) -> Iterator[pd.DataFrame]:
     later_visits: LaterVisits = request.param
-    truth = follow_up_truth(
-        chosen(), SEED, replications=DRAWS[later_visits], later_visits=later_visits
-    )
+    with pytest.MonkeyPatch.context() as patch:  # each world is simulated once for both sides
+        patch.setattr(follow_up_module, "simulate_years", years_of)
+        truth = follow_up_truth(
+            chosen(), SEED, replications=DRAWS[later_visits], later_visits=later_visits
+        )
     drawn = brute_force(DRAWS[later_visits], later_visits)
     joined = truth.merge(drawn, on=["student_id", "follow_up"], how="outer")
     assert len(joined) == len(truth)
-    return joined
+    yield joined
+    if later_visits == "none":
+        years_of.cache_clear()
 
 
 @pytest.mark.simulation

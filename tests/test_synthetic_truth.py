@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from homevisit_eval.synthetic import District, VisitEffects, simulate
+from homevisit_eval.synthetic import District, Simulation, VisitEffects, simulate
 from homevisit_eval.synthetic.attendance import UNEXCUSED
 from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.expected_measures import ATTENDANCE, CONDUCT
 from homevisit_eval.synthetic.outcomes import Conduct, never, realize
-from homevisit_eval.synthetic.school_year import SchoolYear
+from homevisit_eval.synthetic.school_year import SchoolYear, live_through
+from homevisit_eval.synthetic.schools import Schools
 from homevisit_eval.synthetic.simulate import simulate_years
-from homevisit_eval.synthetic.students import student_ids
+from homevisit_eval.synthetic.students import Students, student_ids
 from homevisit_eval.synthetic.truths import (
     OUTCOMES,
     expected_of_rows,
@@ -24,7 +25,7 @@ from homevisit_eval.synthetic.truths import (
     truth_table,
     visit_truth_table,
 )
-from synthetic_districts import small, strong, tiny
+from synthetic_districts import strong, tiny
 
 REPLICATIONS = 200
 LIMIT = 4.0  # Monte Carlo standard errors, of fixed seeds
@@ -43,14 +44,45 @@ class Drawn:
     realized: dict[str, np.ndarray]
 
 
+def redrawn(replication: int) -> Draws:
+    """Return the draws of a replication: the year before and the visits in its summer stay."""
+    return Draws(5, redraw_from=2015, replication=replication, keep_first_summer=True)
+
+
+@cache
+def two_years(district: District) -> tuple[Schools, Students, list[SchoolYear]]:
+    return simulate_years(district, redrawn(1))
+
+
+def lived(district: District, replication: int = 1) -> SchoolYear:
+    """Return the second year as drawn again; the year before is simulated once."""
+    schools, students, (first, second) = two_years(district)
+    return live_through(
+        district, schools, second.calendar, students, second.roll, last=first,
+        draws=redrawn(replication),
+    )  # fmt: skip
+
+
+def test_a_year_drawn_again_is_that_of_both_years_simulated_anew() -> None:
+    _, students, years = simulate_years(strong(), redrawn(3))
+    tables = [
+        truth_table(strong(), both, student_ids(len(students)), redrawn(3))
+        for both in (years, [two_years(strong())[2][0], lived(strong(), 3)])
+    ]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert not tables[0].equals(
+        truth_table(strong(), two_years(strong())[2], student_ids(len(students)), redrawn(1))
+    )
+
+
 @cache
 def drawn() -> Drawn:
     """Draw the second year of the strong district again and again: visits before it stay."""
     district, tables = strong(), []
+    _, students, (first, _) = two_years(district)
     for replication in range(1, REPLICATIONS + 1):
-        draws = Draws(5, redraw_from=2015, replication=replication, keep_first_summer=True)
-        _, students, years = simulate_years(district, draws)
-        ids = student_ids(len(students))
+        years = [first, lived(district, replication)]
+        ids, draws = student_ids(len(students)), redrawn(replication)
         tables.append(truth_table(district, years, ids, draws, outcomes=CLOSED))
     same = ["student_id", "visited_before_year", "attendance_rate_m1", "incidents_m0"]
     assert all(table[same].equals(tables[0][same]) for table in tables), "the year before stays"
@@ -100,11 +132,6 @@ def test_expected_effects_are_averages_of_realized_ones(name: str) -> None:
 
 
 # -- each term of the closed forms is needed ------------------------------------------------
-
-
-def lived(district: District, replication: int = 1) -> SchoolYear:
-    draws = Draws(5, redraw_from=2015, replication=replication, keep_first_summer=True)
-    return simulate_years(district, draws)[2][1]
 
 
 def everyone(district: District, year: SchoolYear) -> dict[str, dict[str, np.ndarray]]:
@@ -284,7 +311,7 @@ def test_no_visit_does_harm_to_any_student(make) -> None:
 
 
 def test_what_is_observed_is_the_realized_outcome_of_the_regime_that_happened() -> None:
-    simulation = small()
+    simulation = simulate("small", 1, tables=(), outcomes=(*CLOSED, "chronic_absence"))
     joined = simulation.truth.merge(simulation.student_years, on=["student_id", "school_year"])
     assert len(joined) == len(simulation.truth)
     assert (joined["visited_before_year_x"] == joined["visited_before_year_y"]).all()
@@ -440,11 +467,16 @@ def test_visits_are_those_of_the_table_and_their_outcomes_of_the_extracts() -> N
     assert np.corrcoef(rate, truth["attendance_rate_m1"])[0, 1] > 0.8
 
 
+@cache
+def a_small_one(seed: int) -> Simulation:
+    return simulate("small", seed, tables=(), outcomes=("attendance_rate", "any_incident"))
+
+
 def test_comparing_whole_years_of_students_visited_during_them_is_badly_wrong() -> None:
     """Visits follow incidents and absences, so visited students look as if visits did harm."""
     gaps = []
     for seed in range(1, 9):
-        made = simulate("small", seed, tables=("visits",), outcomes=())
+        made = a_small_one(seed)
         visited = made.visit_truth[["student_id", "school_year"]].assign(during=1)
         years = made.student_years.merge(visited, on=["student_id", "school_year"], how="left")
         taking_part = years.groupby(["school_year", "school_id"])["during"].transform("sum") > 0
@@ -466,7 +498,7 @@ def test_comparing_whole_years_of_students_visited_during_them_is_badly_wrong() 
 def test_the_naive_difference_is_biased() -> None:
     bias = {"attendance_rate": [], "any_incident": []}
     for seed in range(1, 9):
-        truth = simulate("small", seed, tables=(), outcomes=tuple(bias)).truth
+        truth = a_small_one(seed).truth
         visited = truth[truth["visited_before_year"] == 1]
         others = truth[truth["visited_before_year"] == 0]
         for name, values in bias.items():

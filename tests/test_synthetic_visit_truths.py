@@ -132,12 +132,14 @@ CLASSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.simulation
 @pytest.mark.parametrize("which", CLASSES)
 @pytest.mark.parametrize("name", VISIT_OUTCOMES)
 def test_waiting_is_the_average_of_years_in_which_the_rules_bring_later_visits(
     name: str, which: str
 ) -> None:
+    """The default run has single students instead, by futures and by sums over days (below)."""
     rows = waited()[CLASSES[which](waited())]
     assert len(rows) > 500
     for regime in ("1", "0", "w"):
