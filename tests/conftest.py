@@ -17,12 +17,12 @@ import pytest  # noqa: E402
 from commands import COMMAND, WholeStudy  # noqa: E402
 
 LONG_FIRST = (
-    "test_cli", "test_synthetic_defects", "test_notebooks", "test_certificate", "test_recovery",
-    "test_certificate_questions", "test_recovery_during", "test_recovery_censoring",
-    "test_evaluation_questions", "test_censoring", "test_sample_during_year",
-    "test_cli_certify", "test_report_certificate", "test_calibration", "test_balance", "test_wheel",
-    "test_privacy", "test_docs", "test_sample_imputation", "test_evaluation", "test_panel_recount",
-    "test_sample_select", "test_synthetic_truth", "test_synthetic_expected",
+    "test_cli", "test_synthetic_defects", "test_certificate", "test_sources_files",
+    "test_report_certificate", "test_cli_certify", "test_certificate_questions",
+    "test_evaluation_questions", "test_evaluation", "test_sources_rules", "test_report_document",
+    "test_privacy", "test_panel_engagement", "test_synthetic_state", "test_panel_attendance",
+    "test_sample_synthetic", "test_browser", "test_recovery", "test_report_deviations",
+    "test_recovery_during", "test_calibration", "test_synthetic_truth", "test_evaluation_missing",
 )  # fmt: skip
 """Files that take longest: at the end of a run no worker should wait for one of them."""
 

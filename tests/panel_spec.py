@@ -156,8 +156,11 @@ def sources_of(rows: Mapping[str, list[Row]], connection: duckdb.DuckDBPyConnect
         connection.execute(f"CREATE TABLE {name} ({types})")
         cells = fill(name, rows[name])
         if cells:
-            marks = ", ".join("?" for _ in cells[0])
-            connection.executemany(f"INSERT INTO {name} VALUES ({marks})", cells)
+            marks = f"({', '.join('?' for _ in cells[0])})"
+            values = ", ".join(marks for _ in cells)
+            connection.execute(
+                f"INSERT INTO {name} VALUES {values}", [cell for row in cells for cell in row]
+            )
         frames[name] = nw.from_native(connection.table(name))
     return Sources(
         **{name: frames.get(name) for name in TYPES},

@@ -38,7 +38,7 @@ def at_the_root() -> Iterator[None]:
     os.chdir(before)
 
 
-@pytest.mark.document
+@pytest.mark.ci
 @pytest.mark.usefixtures("at_the_root")
 @pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.stem)
 def test_python_blocks_run_and_print_what_the_page_shows(page: Path) -> None:

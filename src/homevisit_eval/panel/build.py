@@ -155,12 +155,12 @@ def _enrollment(sources: Sources) -> _Enrollment:
 def _attendance(
     sources: Sources, held: _Enrollment, dated: Frame, days: Frame, measurement: Measurement
 ) -> _Step:
-    rows = enrollment.schools_of_students(held.spells, held.years, held.enrolled)
-    rows = rows.join(attendance.attendance_sums(days), on=STUDENT_YEAR, how="left")
-    measured = attendance.attendance_measures(rows, measurement)
     schools = dated.select("school_id", "school_year").unique()
     recorded = store(sources.connection, schools, "schools_with_absences")
     gap = unrecorded.without_absences(held.spells, held.enrolled, recorded)
+    rows = enrollment.schools_of_students(held.spells, held.years, held.enrolled)
+    rows = rows.join(attendance.attendance_sums(days), on=STUDENT_YEAR, how="left")
+    measured = attendance.attendance_measures(rows, measurement)
     return _Step(
         unrecorded.leave_missing(measured, gap.student_years, attendance.ATTENDANCE_COLUMNS),
         counts=counts.count_absences(sources.absences, dated, days),
