@@ -88,6 +88,7 @@ def test_the_panel_without_files_gives_the_sample_matches_and_estimates_of_files
         assert (one.estimate, one.std_error) == (other.estimate, other.std_error)
 
 
+@pytest.mark.slow
 def test_every_variation_finds_the_same_without_files() -> None:
     simulation = simulate(little(), 3, tables=TABLES, outcomes=OUTCOMES)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,20 @@ def test_each_file_is_recorded_with_the_checksum_of_its_bytes(folder: Path) -> N
         assert (file.encoding, file.delimiter) == ("utf-8", ",")
 
 
-@pytest.mark.parametrize("name", ["plain", "pattern [2015]"])
-@pytest.mark.parametrize("way", ["absolute", "relative", "up and down", "symbolic link"])
-@pytest.mark.parametrize("form", ["utf-8", "cp1252", "quoted line ends", "parquet"])
+WAYS = ("absolute", "relative", "up and down", "symbolic link")
+FORMS = ("utf-8", "cp1252", "quoted line ends", "parquet")
+
+
+def often(name: str, way: str, form: str) -> object:
+    """Return a case; those that combine two unusual things belong to the slow run."""
+    usual = name != "plain" and (way == "absolute" or form == "utf-8")
+    return pytest.param(name, way, form, marks=() if usual else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "form"),
+    [often(*case) for case in product(("plain", "pattern [2015]"), WAYS, FORMS)],
+)
 def test_reading_leaves_the_delivered_files_as_they_are(
     name: str, way: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,7 +177,9 @@ def test_files_that_hold_no_table(folder: Path, content: bytes, rule: str) -> No
         ("utf-16-be-mark", "utf-16", "UTF-16"),
     ],
 )
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "line_end", ["\r\n", *(pytest.param(end, marks=pytest.mark.slow) for end in ("\n", "\r"))]
+)
 def test_text_encodings(
     folder: Path, encoding: str, recorded: str, decided: str | None, line_end: str
 ) -> None:
