@@ -69,7 +69,7 @@ def test_run_writes_report_tables_figures_and_manifest(result: Path) -> None:
 def test_a_second_run_gives_the_same_numbers_and_bytes(
     short_design: Path, short_result: Path, tmp_path: Path
 ) -> None:
-    """Of one question; the wheel's demo is held against the whole study."""
+    """Of one question; `.ci/run` compares the numbers of two runs of the whole study."""
     again = tmp_path / "again"
     done = call("run", DATA, "--design", short_design, "--out", again, "--compare", short_result)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -125,6 +125,10 @@ def test_an_outcome_without_variation_is_skipped_unless_primary(
     secondary = answer_question(panel, design, question)
     others = [name for name in question.outcomes if name != "incidents"]
     assert [effect.outcome.name for effect in secondary.effects] == others
+    said = [any("were not alike" in note for note in one.notes) for one in secondary.effects]
+    unlike = [bool(secondary.balance[name].not_equivalent) for name in others]
+    assert said == unlike
+    assert 0 < sum(said) < len(said)
     assert secondary.skipped == ("Number of disciplinary incidents: the outcome does not vary.",)
     with pytest.raises(hv.EstimationError):
         answer_question(panel, design, design.questions[0])
