@@ -97,9 +97,11 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
     students = store(sources.connection, ordered, "students")
     _require_one_row_each(students, held.spells)
     visits = visit_frame(sources.visits, students, held.districts)
+    visits = store(sources.connection, visits, "visits")
+    schools = school_frame(sources.schools, held.years, students)
     panel = Panel(
         students=students,
-        schools=school_frame(sources.schools, held.years, students),
+        schools=store(sources.connection, schools, "schools"),
         teachers=_teachers(sources, held),
         history=history_frame(days, disciplined.facts, held.numbers),
         visits=visits,

@@ -55,16 +55,12 @@ def _store(connection: duckdb.DuckDBPyConnection, frame: Frame, name: str) -> st
 
 def count_rows(frame: Frame) -> int:
     """Return the number of rows of `frame`; only the number leaves the engine."""
-    return _whole_number(frame.select(nw.len()))
+    return len(cast(duckdb.DuckDBPyRelation, nw.to_native(frame)))
 
 
 def sum_column(frame: Frame, column: str) -> int:
     """Return the sum of a column of whole numbers, 0 if there are no rows."""
-    return _whole_number(frame.select(nw.col(column).sum()))
-
-
-def _whole_number(frame: Frame) -> int:
-    relation = cast(duckdb.DuckDBPyRelation, nw.to_native(frame))
+    relation = cast(duckdb.DuckDBPyRelation, nw.to_native(frame.select(nw.col(column).sum())))
     value = relation.fetchall()[0][0]
     return 0 if value is None else int(value)
 

@@ -131,16 +131,14 @@ def first_school_year_with_visits(panel: Panel) -> int | None:
     int or None
         The year after the panel's last if no year is whole; None if there is no visit.
     """
-    visit = panel.visits.select(first_visit=nw.col("date").min())
+    first_visit = panel.visits.select(date=nw.col("date").min()).collect("pandas").to_native()
+    if first_visit["date"].isna().all():
+        return None
     years = (
         panel.students.group_by("school_year")
         .agg(first_day=nw.col("first_instructional_day").min())
-        .join(visit.filter(~nw.col("first_visit").is_null()), how="cross")
-        .select("school_year", whole=nw.col("first_visit") < nw.col("first_day"))
         .collect("pandas")
         .to_native()
     )
-    if years.empty:
-        return None
-    whole = years.loc[years["whole"].eq(True), "school_year"]
+    whole = years.loc[years["first_day"] > first_visit["date"].iloc[0], "school_year"]
     return int(whole.min()) if len(whole) else int(years["school_year"].max()) + 1

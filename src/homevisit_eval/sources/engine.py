@@ -73,13 +73,10 @@ class Engine:
         """Run a statement."""
         self.connection.execute(sql, values or {}).fetchall()
 
-    def has(self, table: str) -> bool:
-        """Whether a table or view of this name exists."""
-        found = self.rows(
-            "SELECT count(*) FROM information_schema.tables WHERE table_name = $name",
-            {"name": table},
-        )
-        return found[0][0] == 1
+    def tables(self) -> frozenset[str]:
+        """Return the names of all tables and views."""
+        found = self.rows("SELECT table_name FROM information_schema.tables")
+        return frozenset(str(name) for (name,) in found)
 
     def problems(self, file: str, source: str, checks: list[Check]) -> list[Problem]:
         """Count the rows of `source` for which each check is true, in one pass.

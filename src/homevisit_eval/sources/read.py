@@ -226,9 +226,9 @@ def _hand_on(state: _Examination) -> Sources:
     _normalize(state)
     state.engine.run("SET enable_external_access = false")
     connection = state.engine.connection
+    present = state.engine.tables()
     tables = {
-        name: nw.from_native(connection.table(name)) if state.engine.has(name) else None
-        for name in TABLES
+        name: nw.from_native(connection.table(name)) if name in present else None for name in TABLES
     }
     return Sources(
         **tables,  # type: ignore[arg-type]
@@ -248,9 +248,10 @@ def _normalize(state: _Examination) -> None:
     engine.run("DROP VIEW recorded")
     engine.run("DROP TABLE IF EXISTS spells")
     engine.run("ALTER TABLE calendar DROP COLUMN _line")
+    present = engine.tables()
     for schema in SCHEMAS:
         typed = f"typed_{schema.name}"
-        if not engine.has(typed):
+        if typed not in present:
             continue
         if schema.name in ("calendar", *ATTENDANCE_TABLES):
             engine.run(f"DROP TABLE {quoted(typed)}")

@@ -25,10 +25,12 @@ def duplicate_keys(engine: Engine, file: str, schema: TableSchema) -> list[Probl
     ]
     filled = " AND ".join(f"{part} IS NOT NULL" for part in parts)
     mark = f"hash({', '.join(parts)})"
-    engine.run(
+    ((hashes,),) = engine.rows(
         f"CREATE OR REPLACE TEMP TABLE equal_hashes AS SELECT {mark} AS mark FROM {typed} "
         f"WHERE {filled} GROUP BY mark HAVING count(*) > 1"
     )
+    if hashes == 0:
+        return []
     groups = ", ".join(parts)
     query = (
         f"SELECT unnest(lines) AS _line FROM (SELECT list(_line) AS lines FROM {typed} "

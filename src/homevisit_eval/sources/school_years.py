@@ -65,7 +65,7 @@ def calendar_problems(engine: Engine, calendar_file: str, schools_file: str) -> 
         *engine.lines_problem(calendar_file, "school_years_overlap", overlap, "date"),
         *(
             engine.lines_problem(schools_file, "no_calendar", without, "school_id, school_year")
-            if engine.has("typed_enrollments")
+            if "typed_enrollments" in engine.tables()
             else []
         ),
     ]
@@ -91,7 +91,7 @@ def enrollment_problems(engine: Engine, file: str) -> list[Problem]:
     dates = "entry_date, exit_date"
     problems = engine.lines_problem(file, "overlapping_spells", same, dates)
     problems += engine.lines_problem(file, "overlapping_schools", other, dates)
-    if engine.has("calendar"):
+    if "calendar" in engine.tables():
         idle = """
             SELECT s._line FROM spells s ASOF LEFT JOIN (
                 SELECT school_id, school_year, date FROM calendar WHERE instructional
