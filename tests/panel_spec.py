@@ -8,7 +8,7 @@ in 2015 from the first day to the last, excused absences of a whole day, and so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from homevisit_eval.design import Measurement
-from homevisit_eval.panel import Panel, build_panel
+from homevisit_eval.panel import Panel, PanelCount, build_panel
 from homevisit_eval.sources import Sources
 
 Row = dict[str, str]
@@ -174,10 +174,17 @@ def sources_of(rows: Mapping[str, list[Row]], connection: duckdb.DuckDBPyConnect
 
 
 @contextmanager
+def sources_from(**tables: str) -> Iterator[Sources]:
+    """Return validated tables written as text; they can be used within the block."""
+    with duckdb.connect() as connection:
+        yield sources_of(complete(tables), connection)
+
+
+@contextmanager
 def panel_from(measurement: Measurement = Measurement(), **tables: str) -> Iterator[Panel]:  # noqa: B008
     """Build a panel from tables written as text; it can be used within the block."""
-    with duckdb.connect() as connection:
-        yield build_panel(sources_of(complete(tables), connection), measurement)
+    with sources_from(**tables) as sources:
+        yield build_panel(sources, measurement)
 
 
 def student_years(measurement: Measurement = Measurement(), **tables: str) -> pd.DataFrame:  # noqa: B008
@@ -208,3 +215,14 @@ def expect(frame: pd.DataFrame, text: str) -> None:
     lines = [" ".join(line.split()) for line in text.strip().splitlines()]
     found = write_rows(frame, lines[0].split())
     assert found == lines, "found:\n" + "\n".join(found)
+
+
+def expect_students(frame: pd.DataFrame, text: str) -> None:
+    """Assert of a frame with more students that the rows of those named are the text."""
+    named = {row["student_id"] for row in read_rows(text)}
+    expect(frame[frame["student_id"].isin(named)], text)
+
+
+def steps(counts: Iterable[PanelCount], source: str) -> list[tuple[int, int]]:
+    """Return how many rows of a source came into each step and how many were used."""
+    return [(count.rows_in, count.rows_used) for count in counts if count.source == source]

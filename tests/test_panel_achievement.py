@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
-from panel_spec import expect, panel_from, student_years
+from homevisit_eval.panel.build import _achievement
+from homevisit_eval.panel.engine import fetch_frame
+from panel_spec import expect, sources_from, steps, student_years
+
+
+def scored(**tables: str) -> tuple[pd.DataFrame, list[tuple[int, int]]]:
+    """Return what the step of the panel makes of tests and spells written as text, and counts."""
+    with sources_from(**tables) as sources:
+        enrolled = sources.enrollments.select("student_id", "school_year").unique()
+        step = _achievement(enrolled, sources)
+        rows = fetch_frame(step.rows, ("student_id", "school_year"))
+        return rows, steps(step.counts, "assessments")
 
 
 def test_scores_are_standardized_over_all_tested_students_not_over_the_enrolled():
     """Mean 720 and standard deviation 10 (divisor n - 1) of 710, 720 and 730."""
-    result = student_years(
+    result, _ = scored(
         enrollments="student_id\n ann",
         assessments="student_id scale_score\n ann 730\n left 720\n charter 710",
     )
@@ -57,7 +69,7 @@ def test_the_mean_is_zero_and_the_standard_deviation_one_over_the_tested():
         740, 30, 40
     )
     rows = [f"s{number:02} {score:.3f}" for number, score in enumerate(scores)]
-    result = student_years(
+    result, _ = scored(
         enrollments="\n".join(["student_id", *(row.split()[0] for row in rows)]),
         assessments="\n".join(["student_id scale_score", *rows]),
     )
@@ -75,10 +87,9 @@ def test_a_cell_with_one_student_or_equal_scores_has_no_standardized_score_and_i
             cid         5      700
             """,
     }
-    with panel_from(**tables) as panel:
-        expect(panel.to_pandas(), "student_id math_score_std\n ann -\n bob -\n cid -")
-        steps = [(c.rows_in, c.rows_used) for c in panel.counts if c.source == "assessments"]
-    assert steps == [(3, 3), (3, 0), (0, 0), (0, 0)]
+    result, counts = scored(**tables)
+    expect(result, "student_id math_score_std\n ann -\n bob -\n cid -")
+    assert counts == [(3, 3), (3, 0), (0, 0), (0, 0)]
 
 
 def test_of_two_tests_in_one_subject_the_one_that_most_students_took_counts():
@@ -93,14 +104,13 @@ def test_of_two_tests_in_one_subject_the_one_that_most_students_took_counts():
             cid         dc_cas      10
             """,
     }
-    with panel_from(**tables) as panel:
-        expect(panel.to_pandas(), "student_id math_score_std\n ann 1\n bob 0\n cid -1")
-        steps = [(c.rows_in, c.rows_used) for c in panel.counts if c.source == "assessments"]
-    assert steps == [(5, 5), (5, 5), (5, 3), (3, 3)]
+    result, counts = scored(**tables)
+    expect(result, "student_id math_score_std\n ann 1\n bob 0\n cid -1")
+    assert counts == [(5, 5), (5, 5), (5, 3), (3, 3)]
 
 
 def test_an_empty_score_is_no_test_taken():
-    result = student_years(
+    result, _ = scored(
         enrollments="student_id\n ann\n bob\n cid",
         assessments="student_id scale_score\n ann 1\n bob 3\n cid -",
     )
@@ -109,6 +119,7 @@ def test_an_empty_score_is_no_test_taken():
 
 
 def test_without_an_assessment_file_scores_are_missing():
-    with panel_from() as panel:
-        expect(panel.to_pandas(), "student_id math_score_std reading_score_std\n ann - -")
-        assert any(sentence.startswith("assessments was not") for sentence in panel.missing)
+    """That it was not delivered is said by the whole panel."""
+    result, counts = scored()
+    expect(result, "student_id math_score_std reading_score_std\n ann - -")
+    assert counts == []

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
+import pandas as pd
+import pytest
+
 from homevisit_eval.design import Measurement
-from panel_spec import expect, panel_from
+from panel_spec import expect, expect_students, panel_from
 
 
-def test_every_kind_of_fact_has_its_date_its_day_and_its_amount():
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pd.DataFrame]:
+    """Return facts and student-years of the default calendar."""
     with panel_from(
+        enrollments="student_id\n ann\n shared\n weekend",
         absences="""
             student_id  date        category   fraction
             ann         2014-08-25  excused    1
             ann         2014-08-26  unexcused  0.5
             ann         2014-08-27  partial    0.25
             ann         2014-09-01  tardy      0
+            shared      2014-08-25  excused    1
+            shared      2014-08-25  unexcused  0.5
+            shared      2014-08-27  partial    0.25
             """,
         incidents="""
             student_id  date        action                    days
             ann         2014-09-02  none                      -
             ann         2014-09-03  out_of_school_suspension  3
             ann         2014-09-03  in_school_suspension      1
+            weekend     2014-08-30  none                      -
             """,
     ) as panel:
-        expect(
-            panel.to_pandas("history"),
-            """
-            student_id  school_year  date        instructional_day  kind              amount
-            ann         2015         2014-08-25  1                  excused           1
-            ann         2015         2014-08-26  2                  unexcused         0.5
-            ann         2015         2014-08-27  3                  partial           0.25
-            ann         2015         2014-09-01  6                  tardy             1
-            ann         2015         2014-09-02  7                  incident          1
-            ann         2015         2014-09-03  8                  incident          2
-            ann         2015         2014-09-03  8                  serious_incident  1
-            ann         2015         2014-09-03  8                  suspension        4
-            """,
-        )
+        return {name: panel.to_pandas(name) for name in ("history", "students")}
+
+
+def test_every_kind_of_fact_has_its_date_its_day_and_its_amount(tables):
+    expect_students(
+        tables["history"],
+        """
+        student_id  school_year  date        instructional_day  kind              amount
+        ann         2015         2014-08-25  1                  excused           1
+        ann         2015         2014-08-26  2                  unexcused         0.5
+        ann         2015         2014-08-27  3                  partial           0.25
+        ann         2015         2014-09-01  6                  tardy             1
+        ann         2015         2014-09-02  7                  incident          1
+        ann         2015         2014-09-03  8                  incident          2
+        ann         2015         2014-09-03  8                  serious_incident  1
+        ann         2015         2014-09-03  8                  suspension        4
+        """,
+    )
 
 
 def test_the_day_is_that_of_the_students_school_and_zero_before_its_first():
@@ -73,9 +87,8 @@ def test_the_day_is_that_of_the_students_school_and_zero_before_its_first():
         )
 
 
-def test_a_fact_on_a_weekend_bears_the_number_of_the_day_before():
-    with panel_from(incidents="student_id date\n ann 2014-08-30") as panel:
-        expect(panel.to_pandas("history"), "instructional_day kind\n 5 incident")
+def test_a_fact_on_a_weekend_bears_the_number_of_the_day_before(tables):
+    expect_students(tables["history"], "student_id instructional_day kind\n weekend 5 incident")
 
 
 def test_what_does_not_count_as_absent_is_no_fact():
@@ -91,14 +104,7 @@ def test_what_does_not_count_as_absent_is_no_fact():
         expect(panel.to_pandas("history"), "date kind amount\n 2014-08-26 partial 1")
 
 
-def test_facts_add_up_to_the_student_year():
-    with panel_from(
-        absences="""
-            student_id  date        category   fraction
-            ann         2014-08-25  excused    1
-            ann         2014-08-25  unexcused  0.5
-            ann         2014-08-27  partial    0.25
-            """
-    ) as panel:
-        history, year = panel.to_pandas("history"), panel.to_pandas("students")
-    assert round(history.amount.sum(), 9) == year.days_absent[0] == 1.25
+def test_facts_add_up_to_the_student_year(tables):
+    history, years = (tables[name].query("student_id == 'shared'") for name in tables)
+    assert len(history) == 3
+    assert round(history.amount.sum(), 9) == years.days_absent.item() == 1.25

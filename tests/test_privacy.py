@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 import homevisit_eval as hv
-from commands import DATA, DESIGN, WholeStudy, call
+from commands import DATA, DESIGN, WholeStudy, call, call_here
 from homevisit_eval.effects import fit_least_squares
-from synthetic_districts import tiny
+from short_study import short_design
+from synthetic_districts import strong
 
 IDENTIFIER = re.compile(r"SYN\d{3,}|\bT\d{4}\b|\bV\d{5}\b|\bI\d{5}\b")
 SCHOOL = re.compile(r"\bS\d\d\b")
@@ -39,9 +40,17 @@ def test_everything_that_a_run_writes_and_prints(whole_study: WholeStudy) -> Non
             assert_private(path.read_text(encoding="utf-8"))
 
 
-def test_representations_of_values_in_a_notebook() -> None:
-    design = hv.read_design(DESIGN)
-    with hv.read_sources(DATA) as sources:
+@pytest.fixture(scope="module")
+def district(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("district")
+    hv.write_simulation(hv.simulate(strong(), 1, outcomes=()), folder)
+    return folder
+
+
+def test_representations_of_values_in_a_notebook(district: Path) -> None:
+    design = short_design("any_incident")
+    assert IDENTIFIER.search((district / "visits.csv").read_text(encoding="utf-8"))
+    with hv.read_sources(district) as sources:
         panel = hv.build_panel(sources, design.measurement)
         sample = hv.select_sample(panel, design)
         matched = hv.match_students(sample)
@@ -54,38 +63,51 @@ def test_representations_of_values_in_a_notebook() -> None:
 
 
 FAULTS = {
-    "unknown student": ("absences.csv", lambda row: "SYN99999" + row[row.index(",") :]),
-    "repeated row": ("students.csv", lambda row: row),
-    "wrong type": ("incidents.csv", lambda row: row.rsplit(",", 1)[0] + ",SYN123"),
-    "short line": ("enrollments.csv", lambda row: row.split(",")[0]),
-    "stray quote": ("visits.csv", lambda row: '"' + row),
-}
+    "student_id that is not in students": (
+        "absences.csv", lambda row: "SYN99999" + row[row.index(",") :],
+    ),
+    "rows with the same key (student_id)": ("students.csv", lambda row: row),
+    "cell that cannot be read as its kind": (
+        "incidents.csv", lambda row: row.rsplit(",", 1)[0] + ",SYN123",
+    ),
+    "too few fields": ("enrollments.csv", lambda row: row.split(",")[0]),
+    "quotation mark out of place": ("visits.csv", lambda row: '"' + row),
+}  # fmt: skip
+"""What is said of a fault, the file it is put into, and the row that is made of another."""
 
 
-@pytest.fixture(scope="module")
-def district(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("district")
-    hv.write_simulation(hv.simulate(tiny(), 1, outcomes=()), folder)
-    return folder
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_failing_runs(fault: str, district: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("faults", [list(FAULTS), list(FAULTS)[:1]], ids=["all", "one"])
+def test_failing_runs(faults: list[str], district: Path, tmp_path: Path) -> None:
+    """With one fault the records are counted, too."""
     broken = tmp_path / "broken"
     shutil.copytree(district, broken)
-    name, spoil = FAULTS[fault]
-    rows = (broken / name).read_text(encoding="utf-8").splitlines()
-    rows.append(spoil(rows[1]))
-    (broken / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
-    for command in (
-        ("check", broken),
-        ("run", broken, "--design", DESIGN, "--out", tmp_path / "x"),
+    for fault in faults:
+        name, spoil = FAULTS[fault]
+        rows = (broken / name).read_text(encoding="utf-8").splitlines()
+        rows.append(spoil(rows[1]))
+        (broken / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    for done in (
+        call_here("check", broken),
+        call_here("run", broken, "--design", DESIGN, "--out", tmp_path / "x"),
     ):
-        done = call(*command)
         assert done.returncode == 3, done.stdout
-        assert "Traceback" not in done.stderr
-        assert_private(done.stdout + done.stderr)
-        assert name in done.stdout + done.stderr
+        said = done.stdout + done.stderr
+        assert_private(said)
+        for fault in faults:
+            assert FAULTS[fault][0] in said
+            assert fault in said
+
+
+def test_a_failing_run_as_a_process(district: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(district, broken)
+    with (broken / "visits.csv").open("a", encoding="utf-8") as visits:
+        visits.write('V00001,"SYN00001\n')
+    done = call("run", broken, "--design", DESIGN, "--out", tmp_path / "x")
+    assert done.returncode == 3, done.stdout
+    assert "Traceback" not in done.stderr
+    assert_private(done.stdout + done.stderr)
+    assert "visits.csv" in done.stdout + done.stderr
 
 
 def test_logs_and_errors_on_few_students_show_no_small_count(

@@ -47,6 +47,20 @@ DECIDED = {
 }
 """The decisions that a defect must lead to; others lead to none."""
 
+TABLES_OF = {
+    "overlapping_transfers": {"enrollments", "absences"},
+    "split_spells": {"enrollments"},
+    "summer_registrations": {"enrollments"},
+    "incidents_after_exit": {"incidents"},
+    "doubled_visits": {"visits"},
+    "early_visits": {"visits"},
+    "lost_scores": {"assessments"},
+    "retests": {"assessments"},
+    "renamed_schools": {"schools"},
+    "long_calendars": {"calendar"},
+}
+"""The tables that a defect changes; others change the absences."""
+
 CHANGES = {
     "incidents_after_exit": DISCIPLINE,
     "absences_at_old_school": ABSENT | RATES,
@@ -55,6 +69,13 @@ CHANGES = {
     "retests": SCORES,
 }
 """Columns of the panel that may differ from what happened; others than these stay as they are."""
+
+GROUPS: Mapping[str, Mapping[str, float]] = {
+    "harmless": dict.fromkeys([name for name in NAMES if name not in CHANGES], 0.5),
+    "old schools": {"absences_at_old_school": 0.5, "incidents_after_exit": 1.0, "retests": 0.5},
+    "transfers": {"overlapping_transfers": 1.0, "lost_scores": 0.5},
+}
+"""Kinds of defects that are delivered together: no two of a group change the same columns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -100,14 +121,26 @@ def perfect() -> Simulation:
 
 
 @cache
-def only(name: str, share: float = 0.5) -> Delivered:
-    """Return a district with one kind of defect."""
-    return deliver(simulate(district(replace(NEVER, **{name: share})), 5))
+def only(name: str, share: float = 0.5) -> Mapping[str, pd.DataFrame]:
+    """Return the tables of a district with one kind of defect."""
+    return with_defects(perfect().tables, replace(NEVER, **{name: share}), Draws(5))
+
+
+@cache
+def together(group: str) -> Delivered:
+    """Return a district with the kinds of a group, through its files."""
+    defects = replace(NEVER, **GROUPS[group])
+    return deliver(simulate(district(defects), 5, outcomes=()))
+
+
+@cache
+def usual() -> Simulation:
+    return simulate(district(Defects()), 5)
 
 
 @cache
 def messy() -> Delivered:
-    return deliver(simulate("messy", 1))
+    return deliver(simulate("messy", 1, outcomes=()))
 
 
 def differing(delivered: Delivered) -> dict[str, float]:
@@ -142,40 +175,57 @@ def used(delivered: Delivered, note: str) -> tuple[int, int]:
 # -- all kinds ------------------------------------------------------------------------------
 
 
-def test_without_defects_nothing_is_decided_and_nothing_differs() -> None:
-    clean = deliver(simulate(district(NEVER), 5))
-    assert clean.rules == {}
-    assert differing(clean) == {}
+def test_without_defects_nothing_differs() -> None:
+    clean = simulate(district(NEVER), 5, outcomes=()).tables
     for name in TABLES:
-        pd.testing.assert_frame_equal(
-            clean.simulation.tables[name], perfect().tables[name], check_dtype=False
-        )
+        pd.testing.assert_frame_equal(clean[name], perfect().tables[name], check_dtype=False)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_defect_changes_tables_and_leads_to_its_decisions_only(name: str) -> None:
-    found = only(name)
-    before = perfect().tables
-    tables = found.simulation.tables
-    assert any(not tables[one].equals(before[one]) for one in TABLES)
-    allowed = DECIDED.get(name, set())
-    assert allowed <= set(found.rules)
-    if name in ("absences_after_exit", "absences_at_old_school", "overlapping_transfers"):
-        allowed = allowed | {"not_instructional", "other_school_counts"}
-    assert set(found.rules) <= allowed
+def test_each_defect_changes_its_tables_and_no_other(name: str) -> None:
+    tables, before = only(name), perfect().tables
+    changed = {
+        one for one in TABLES if not tables[one].astype(before[one].dtypes).equals(before[one])
+    }
+    assert changed == TABLES_OF.get(name, {"absences"})
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_each_defect_changes_the_measures_it_names_and_no_other(name: str) -> None:
-    found = set(differing(only(name)))
-    assert found <= CHANGES.get(name, set())
-    assert bool(found) == (name in CHANGES)
+def test_every_kind_is_delivered_in_a_group() -> None:
+    assert sorted(name for group in GROUPS.values() for name in group) == sorted(NAMES)
+    for group in GROUPS.values():
+        columns = [one for name in group for one in CHANGES.get(name, ())]
+        assert len(columns) == len(set(columns))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_defects_lead_to_their_decisions_only(group: str) -> None:
+    rules = set(together(group).rules)
+    expected = set().union(*(DECIDED.get(name, set()) for name in GROUPS[group]))
+    assert expected <= rules
+    if group != "harmless":
+        expected |= {"not_instructional", "other_school_counts"}
+    assert rules <= expected
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_defects_change_the_measures_they_name_and_no_other(group: str) -> None:
+    found = set(differing(together(group)))
+    named = [CHANGES[name] for name in GROUPS[group] if name in CHANGES]
+    assert found <= set().union(*named)
+    assert all(found & columns for columns in named)
 
 
 def test_defects_change_neither_what_happened_nor_the_truth() -> None:
-    found = simulate(district(Defects()), 5)
-    pd.testing.assert_frame_equal(found.student_years, perfect().student_years)
-    pd.testing.assert_frame_equal(found.truth, perfect().truth)
+    pd.testing.assert_frame_equal(usual().student_years, perfect().student_years)
+    pd.testing.assert_frame_equal(usual().truth, perfect().truth)
+
+
+def test_a_districts_defects_are_those_of_its_seed() -> None:
+    again, other = (with_defects(perfect().tables, Defects(), Draws(seed)) for seed in (5, 6))
+    for name in TABLES:
+        pd.testing.assert_frame_equal(again[name], usual().tables[name])
+    for name in ("enrollments", "absences", "incidents", "assessments", "visits"):
+        assert not again[name].equals(other[name]), name
 
 
 def test_the_tables_given_stay_as_they_are() -> None:
@@ -185,18 +235,27 @@ def test_the_tables_given_stay_as_they_are() -> None:
         pd.testing.assert_frame_equal(perfect().tables[name], before[name])
 
 
-@pytest.mark.parametrize("name", TABLES)
+FROM_OTHERS = ("absences", "incidents", "visits", "calendar")
+"""Tables whose defects follow from other tables."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in FROM_OTHERS else pytest.mark.slow) for name in TABLES],
+)
 def test_a_table_with_defects_does_not_depend_on_which_others_are_made(name: str) -> None:
-    everything = simulate(district(Defects()), 5)
-    alone = simulate(district(Defects()), 5, tables=(name,))
+    alone = simulate(district(Defects()), 5, tables=(name,), outcomes=())
     assert list(alone.tables) == [name]
-    pd.testing.assert_frame_equal(alone.tables[name], everything.tables[name])
+    pd.testing.assert_frame_equal(alone.tables[name], usual().tables[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_all_defects_together_and_often_are_still_accepted(seed: int) -> None:
+    """The default run has all defects together in the preset `messy` (below)."""
     often = replace(Defects(**dict.fromkeys(NAMES, 1.0)), lost_scores=0.4)
-    found = deliver(simulate(district(replace(often, absences_at_old_school=0.5)), seed))
+    often = replace(often, absences_at_old_school=0.5)
+    found = deliver(simulate(district(often), seed, outcomes=()))
     assert set(found.rules) == set().union(*DECIDED.values())
 
 
@@ -245,19 +304,12 @@ def test_messy_scores_differ_by_little_where_no_retest_counts() -> None:
         assert both.loc[lost, f"{name}_true"].mean() < -0.3  # not at random
 
 
-def test_messy_is_the_same_with_the_same_seed_and_another_with_another() -> None:
-    again, other = simulate("messy", 1), simulate("messy", 2)
-    for name in TABLES:
-        pd.testing.assert_frame_equal(again.tables[name], messy().simulation.tables[name])
-    assert not again.tables["absences"].equals(other.tables["absences"])
-
-
 # -- each kind by itself --------------------------------------------------------------------
 
 
 def added(name: str, table: str) -> pd.DataFrame:
     """Return the rows of a table that only the district with the defect has."""
-    old, new = perfect().tables[table], only(name).simulation.tables[table]
+    old, new = perfect().tables[table], only(name)[table]
     merged = new.merge(old.drop_duplicates(), how="left", indicator="origin")
     return merged[merged["origin"] == "left_only"].drop(columns="origin")
 
@@ -269,52 +321,55 @@ def test_absences_after_the_exit_are_of_students_who_left() -> None:
     wait = (rows["date"] - rows["student_id"].map(last)).dt.days
     assert len(rows) > 100
     assert wait.between(1, 7).all()
-    assert only("absences_after_exit").rules["outside_enrollment"] <= len(rows)
+    assert together("harmless").rules["outside_enrollment"] <= len(rows)
 
 
 def test_absences_at_the_old_school_were_at_the_new_one() -> None:
-    old, new = perfect().tables["absences"], only("absences_at_old_school").simulation.tables
-    moved = old["school_id"] != new["absences"]["school_id"]
+    old, new = perfect().tables["absences"], only("absences_at_old_school")["absences"]
+    moved = old["school_id"] != new["school_id"]
     assert 50 < moved.sum() < 0.05 * len(old)
     spells = perfect().tables["enrollments"]
     pairs = old[moved].merge(spells, on=["student_id", "school_id"])
     inside = pairs["date"] >= pairs["entry_date"]
     assert inside.groupby([pairs["student_id"], pairs["date"]]).any().all()
     columns = [name for name in old.columns if name != "school_id"]
-    pd.testing.assert_frame_equal(old[columns], new["absences"][columns])
+    pd.testing.assert_frame_equal(old[columns], new[columns])
 
 
 def test_absences_on_saturdays_follow_another_record() -> None:
     rows = added("absences_on_saturdays", "absences")
     assert (rows["date"].dt.day_of_week == 5).all()
-    assert len(rows) == only("absences_on_saturdays").rules["not_instructional"]
+    calendar = perfect().tables["calendar"]
+    open_days = calendar.loc[calendar["instructional"] == 1, "date"]
+    holidays = (~added("absences_after_exit", "absences")["date"].isin(open_days)).sum()
+    assert together("harmless").rules["not_instructional"] == len(rows) + holidays
+    assert len(rows) > 10 * holidays
 
 
 def test_incidents_after_the_exit_lie_in_no_spell() -> None:
-    rows_in, rows_used = used(only("incidents_after_exit", 1.0), "records dated within an enroll")
-    whole_in, whole_used = used(only("split_spells"), "records dated within an enrollment spell")
+    note = "records dated within an enrollment spell"
+    rows_in, rows_used = used(together("old schools"), note)
+    whole_in, whole_used = used(together("harmless"), note)
     assert rows_in == whole_in == whole_used
-    old = perfect().tables["incidents"]
-    new = only("incidents_after_exit", 1.0).simulation.tables["incidents"]
+    old, new = (made["incidents"] for made in (perfect().tables, only("incidents_after_exit", 1.0)))
     late = new[new["date"] != old["date"]]
     assert len(late) >= 5
     assert rows_in - rows_used == (late["role"] == "perpetrator").sum() > 0
 
 
 def test_overlapping_transfers_are_of_two_schools() -> None:
-    spells = only("overlapping_transfers", 1.0).simulation.tables["enrollments"]
+    spells = only("overlapping_transfers", 1.0)["enrollments"]
     both = spells.merge(spells, on=KEYS, suffixes=("", "_new"))
     both = both[both["entry_date"] < both["entry_date_new"]]
     assert len(both) > 50
     late = (both["exit_date"] - both["entry_date_new"]).dt.days
     assert late.between(0, 10).all()
     assert (both["school_id"] != both["school_id_new"]).all()
-    assert only("overlapping_transfers", 1.0).rules["overlapping_schools"] == 2 * len(both)
+    assert together("transfers").rules["overlapping_schools"] == 2 * len(both)
 
 
 def test_split_spells_are_one_spell_in_two_rows() -> None:
-    old, new = perfect().tables["enrollments"], only("split_spells").simulation.tables
-    spells = new["enrollments"]
+    old, spells = perfect().tables["enrollments"], only("split_spells")["enrollments"]
     after = spells.shift(-1)
     same = [*KEYS, "school_id", "grade"]
     split = (spells[same] == after[same]).all(axis=1)
@@ -327,31 +382,41 @@ def test_split_spells_are_one_spell_in_two_rows() -> None:
 
 def test_summer_registrations_have_no_day() -> None:
     rows = added("summer_registrations", "enrollments")
-    assert len(rows) == only("summer_registrations").rules["no_instructional_day"] > 500
+    assert len(rows) > 500
     assert rows["entry_date"].dt.month.eq(7).all()
-    _, attending = used(only("summer_registrations"), "spells at a school where")
-    assert attending == len(perfect().tables["enrollments"]) + len(rows)
+    found = together("harmless")
+    spells = found.simulation.tables["enrollments"]
+    assert found.rules["no_instructional_day"] == spells["entry_date"].dt.month.eq(7).sum() > 500
+    _, attending = used(found, "spells at a school where")
+    assert attending == len(spells)
 
 
 def test_doubled_visits_have_two_identifiers() -> None:
-    visits = only("doubled_visits").simulation.tables["visits"]
+    visits = only("doubled_visits")["visits"]
     whole = len(perfect().tables["visits"])
     columns = [name for name in visits.columns if name != "visit_id"]
     assert visits["visit_id"].is_unique
     assert visits.duplicated(columns).sum() == len(visits) - whole > 50
-    assert len(only("doubled_visits").visits) == len(visits)
 
 
 def test_early_visits_are_before_the_extracts_begin() -> None:
     rows = added("early_visits", "visits")
-    assert len(rows) == only("early_visits").rules["outside_school_years"] > 10
+    assert len(rows) > 10
     assert (rows["date"] < pd.Timestamp("2013-07-01")).all()
 
 
+def test_doubled_and_early_visits_are_in_the_panel() -> None:
+    found = together("harmless")
+    visits = found.simulation.tables["visits"]
+    early = (visits["date"] < pd.Timestamp("2013-07-01")).sum()
+    assert found.rules["outside_school_years"] == early > 10
+    assert len(found.visits) == len(visits) > len(perfect().tables["visits"]) + early + 50
+
+
 def test_lost_scores_are_the_low_ones() -> None:
-    old, new = perfect().tables["assessments"], only("lost_scores", 0.3).simulation.tables
+    old, new = perfect().tables["assessments"], only("lost_scores", 0.3)["assessments"]
     cell = ["instrument", "subject", "grade", "school_year"]
-    merged = old.merge(new["assessments"], how="left", indicator="origin")
+    merged = old.merge(new, how="left", indicator="origin")
     lost = merged["origin"] == "left_only"
     assert lost.mean() == pytest.approx(0.3, abs=0.04)
     low = old["scale_score"] < old.groupby(cell)["scale_score"].transform("median")
@@ -364,14 +429,14 @@ def test_retests_are_of_another_test_or_grade() -> None:
     assert other.sum() > 50
     assert (~other).sum() > 50
     key = ["student_id", "school_year", "subject"]
-    scores = only("retests").simulation.tables["assessments"]
+    scores = only("retests")["assessments"]
     assert not scores.duplicated([*key, "instrument", "grade"]).any()
-    comparable, one = used(only("retests"), "one score per student")
+    comparable, one = used(together("old schools"), "one score per student")
     assert comparable > one == len(perfect().tables["assessments"])
 
 
 def test_renamed_schools_keep_their_identifier() -> None:
-    schools = only("renamed_schools").simulation.tables["schools"]
+    schools = only("renamed_schools")["schools"]
     names = schools.groupby("school_id")["name"].nunique()
     assert 0 < (names == 2).sum() < len(names)
     assert names.max() == 2

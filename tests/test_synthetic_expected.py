@@ -33,7 +33,7 @@ from homevisit_eval.synthetic.school_year import SchoolYear, regime_of
 from homevisit_eval.synthetic.simulate import simulate_years
 from homevisit_eval.synthetic.visits import choose_year_visits
 
-DRAWN = [200, pytest.param(800, marks=pytest.mark.slow)]
+DRAWN = [100, pytest.param(800, marks=pytest.mark.slow)]
 LIMIT = 4.0  # Monte Carlo standard errors, of 416 comparisons with a fixed seed
 YEAR = 2  # the third
 OUTCOMES = (*ATTENDANCE, *CONDUCT, "math_score_std", "reading_score_std")

@@ -25,6 +25,10 @@ CASES: dict[str, tuple[Callable[[], District], int, int]] = {
     "state": (lambda: shrunken("state"), 5, 1),
     "many moves and visits": (strong, 7, 0),
 }
+DEFAULT = ("state", "many moves and visits")  # every level, a replication; every peculiarity
+PARAMETERS = [
+    pytest.param(case, marks=[] if case in DEFAULT else pytest.mark.slow) for case in CASES
+]
 
 
 @cache
@@ -43,7 +47,7 @@ def yearly(rows: pd.DataFrame, years: pd.DataFrame) -> np.ndarray:
     return total.reindex(pd.MultiIndex.from_frame(years[KEY]), fill_value=0.0).to_numpy()
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_every_measure_is_that_of_the_panel_made_from_the_files(case: str) -> None:
     simulation, tables = made(case)
     measured = tables["students"]
@@ -61,7 +65,7 @@ def test_every_measure_is_that_of_the_panel_made_from_the_files(case: str) -> No
             assert len(measured[name].unique()) > 1, name
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_dated_facts_add_up_to_the_measures(case: str) -> None:
     simulation, tables = made(case)
     years, facts = simulation.student_years, tables["history"]
@@ -79,7 +83,7 @@ def test_dated_facts_add_up_to_the_measures(case: str) -> None:
     assert len(ordered) == len(facts)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_visits_belong_to_the_years_of_the_simulation(case: str) -> None:
     simulation, tables = made(case)
     visits = tables["visits"]
@@ -180,7 +184,13 @@ REALIZED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
+BY_DEFAULT = ("attendance_rate", "chronic_absence", "any_serious_incident", "math_score_std")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in BY_DEFAULT else pytest.mark.slow) for name in OUTCOMES],
+)
 def test_an_outcome_of_the_truth_does_not_depend_on_which_others_are_made(name: str) -> None:
     everything = replicated(1)
     alone = simulate(shrunken("small"), 8, tables=(), outcomes=(name,), replication=1)

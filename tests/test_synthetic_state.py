@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -15,12 +16,13 @@ import pytest
 from homevisit_eval.cli import main
 from homevisit_eval.errors import DesignError, OutputError
 from homevisit_eval.panel import build_panel
-from homevisit_eval.sources import check_sources, read_sources
+from homevisit_eval.sources import read_sources
 from homevisit_eval.sources.schema import schema_of
 from homevisit_eval.synthetic import (
     TABLES,
     District,
     SchoolMix,
+    Simulation,
     preset,
     read_district,
     simulate,
@@ -34,8 +36,15 @@ SEED = 11
 
 
 def piece() -> District:
-    mix = SchoolMix(elementary=4, students=500, program_share=(0.5, 0.5))
+    mix = SchoolMix(elementary=3, students=300, program_share=(0.5, 0.5))
     return replace(tiny(), name="piece", schools=mix)
+
+
+@cache
+def alone() -> tuple[Simulation, ...]:
+    """Return the districts of the state, each simulated by itself."""
+    numbers = range(1, DISTRICTS + 1)
+    return tuple(simulate(piece(), district_seed(SEED, number)) for number in numbers)
 
 
 @pytest.fixture(scope="module")
@@ -81,16 +90,13 @@ def without_number(texts: pd.Series, number: int) -> pd.Series:
 
 
 def test_the_loader_finds_no_problem_and_the_panel_has_every_student_year(state: Path) -> None:
-    assert not check_sources(state).problems
-    expected = sum(
-        len(simulate(piece(), district_seed(SEED, number), tables=()).student_years)
-        for number in range(1, DISTRICTS + 1)
-    )
     with read_sources(state) as sources:
+        assert not sources.decisions
         assert sources.synthetic
         assert sources.seed == SEED
+        assert {Path(file.name).stem for file in sources.files} == set(TABLES)  # not the truth
         students = build_panel(sources).to_pandas()
-    assert len(students) == expected
+    assert len(students) == sum(len(made.student_years) for made in alone())
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -100,8 +106,8 @@ def test_each_table_is_that_of_its_districts_one_after_the_other(state: Path, na
     identifiers = [column for column in identifiers if column in found]
     mark = "school_id" if "school_id" in found else identifiers[0]
     shared = 0
-    for number in range(1, DISTRICTS + 1):
-        table = simulate(piece(), district_seed(SEED, number), tables=(name,)).tables[name]
+    for number, made in enumerate(alone(), start=1):
+        table = made.tables[name]
         if name == "calendar" and number > 1:
             table = table[table["school_id"].notna()]
         of_district = found[mark].str.match(rf"[A-Z]+{number:02d}", na=number == 1)
@@ -120,12 +126,9 @@ def test_each_table_is_that_of_its_districts_one_after_the_other(state: Path, na
 def test_no_identifier_occurs_in_two_districts(state: Path, name: str) -> None:
     column = schema_of(name).columns[0].name
     found = rows(state, name)[column]
-    alone = [
-        simulate(piece(), district_seed(SEED, number), tables=(name,)).tables[name][column]
-        for number in range(1, DISTRICTS + 1)
-    ]
-    assert found.nunique() == sum(part.nunique() for part in alone)
-    assert set(alone[0]) & set(alone[1])  # which the numbers keep apart
+    parts = [made.tables[name][column] for made in alone()]
+    assert found.nunique() == sum(part.nunique() for part in parts)
+    assert set(parts[0]) & set(parts[1])  # which the numbers keep apart
 
 
 def test_districts_differ() -> None:
@@ -136,45 +139,40 @@ def test_districts_differ() -> None:
 def test_the_truth_is_that_of_the_districts(state: Path) -> None:
     with opened(state / TRUTH_FILE) as table:
         found = table.df()
-    parts = [
-        simulate(piece(), district_seed(SEED, number), tables=()).truth
-        for number in range(1, DISTRICTS + 1)
-    ]
-    whole = pd.concat(parts, ignore_index=True)
+    whole = pd.concat([made.truth for made in alone()], ignore_index=True)
     names = [name for name in whole.columns if name != "student_id"]
     pd.testing.assert_frame_equal(found[names], whole[names], check_dtype=False)
     assert found["student_id"].str.startswith("SYN").all()
     assert read_district(state / "truth" / "parameters.toml") == piece()
 
 
-def test_no_loader_opens_the_truth(state: Path) -> None:
-    with read_sources(state) as sources:
-        assert {Path(file.name).stem for file in sources.files} == set(TABLES)
+def test_the_files_of_a_state(state: Path) -> None:
     assert sorted(path.name for path in state.iterdir()) == sorted(
         ["SHA256SUMS", "district.toml", "truth", *(f"{name}.parquet" for name in TABLES)]
     )
+    for line in (state / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((state / name).read_bytes()).hexdigest() == digest
 
 
 # -- the same seed --------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_bytes(state: Path, tmp_path: Path) -> None:
-    write_state(tmp_path, SEED, districts=DISTRICTS, district=piece())
-    sums = (tmp_path / "SHA256SUMS").read_text()
-    assert sums == (state / "SHA256SUMS").read_text()
-    for line in sums.splitlines():
-        digest, name = line.split("  ")
-        assert hashlib.sha256((state / name).read_bytes()).hexdigest() == digest
-    write_state(tmp_path, SEED + 1, districts=1, district=piece())
-    assert (tmp_path / "SHA256SUMS").read_text() != sums
-
-
-def test_the_first_districts_do_not_depend_on_how_many_there_are(
+def test_few_districts_are_the_first_of_many_and_each_is_a_step(
     state: Path, tmp_path: Path
 ) -> None:
-    write_state(tmp_path, SEED, districts=1, district=piece())
+    steps: list[str] = []
+    write_state(tmp_path, SEED, districts=2, district=piece(), step=steps.append)
+    assert steps == ["Simulated 1 of 2 districts", "Simulated 2 of 2 districts", "Written"]
     few, many = (rows(folder, "students") for folder in (tmp_path, state))
     pd.testing.assert_frame_equal(few, many.iloc[: len(few)])
+
+
+def test_another_seed_gives_another_state(state: Path, tmp_path: Path) -> None:
+    write_state(tmp_path, SEED + 1, districts=1, district=piece())
+    other, first = (rows(folder, "students") for folder in (tmp_path, state))
+    count = min(len(other), len(alone()[0].tables["students"]))
+    assert not other.head(count).equals(first.head(count))
 
 
 # -- one calendar ---------------------------------------------------------------------------
@@ -217,12 +215,6 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         write_state(tmp_path / "file", 1, districts=1, district=piece())
 
 
-def test_each_district_is_a_step(tmp_path: Path) -> None:
-    steps: list[str] = []
-    write_state(tmp_path, 1, districts=2, district=piece(), step=steps.append)
-    assert steps == ["Simulated 1 of 2 districts", "Simulated 2 of 2 districts", "Written"]
-
-
 def test_the_preset_has_a_million_students_a_year_in_twenty_districts() -> None:
     assert 20 * preset("state").schools.students == 1_000_000
     assert len(preset("state").school_years) == 5
@@ -231,16 +223,15 @@ def test_the_preset_has_a_million_students_a_year_in_twenty_districts() -> None:
 # -- the command ----------------------------------------------------------------------------
 
 
-def test_simulate_writes_a_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_simulate_writes_the_same_bytes_with_the_same_seed(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("homevisit_eval.synthetic.state.preset", lambda _: piece())
-    given = ["simulate", "--preset", "state", "--districts", "2", "--out", str(tmp_path / "s")]
+    given = ["simulate", "--preset", "state", "--districts", "3", "--out", str(tmp_path / "s")]
     monkeypatch.setattr("sys.argv", ["homevisit-eval", *given, "--seed", str(SEED)])
     assert main() == 0
-    assert "state of 2 districts, seed 11" in capsys.readouterr().out
-    write_state(tmp_path / "expected", SEED, districts=2, district=piece())
-    sums = [(tmp_path / name / "SHA256SUMS").read_text() for name in ("s", "expected")]
+    assert "state of 3 districts, seed 11" in capsys.readouterr().out
+    sums = [(folder / "SHA256SUMS").read_text() for folder in (tmp_path / "s", state)]
     assert sums[0] == sums[1]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from homevisit_eval.synthetic import District, Simulation, VisitEffects, simulate
+from homevisit_eval.synthetic import District, SchoolMix, Simulation, VisitEffects, simulate
 from homevisit_eval.synthetic.attendance import UNEXCUSED
 from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.expected_measures import ATTENDANCE, CONDUCT
@@ -25,7 +25,7 @@ from homevisit_eval.synthetic.truths import (
     truth_table,
     visit_truth_table,
 )
-from synthetic_districts import strong, tiny
+from synthetic_districts import small, strong, tiny
 
 REPLICATIONS = 200
 LIMIT = 4.0  # Monte Carlo standard errors, of fixed seeds
@@ -178,7 +178,7 @@ def test_what_visits_during_the_year_change_is_expected_for_each_reason_alone(
     district = replace(district, selection=replace(district.selection, **alone))
     quiet = replace(district, selection=replace(district.selection, **NO_VISITS | {"highest": 0.6}))
     gains = {name: [] for name in names}
-    for replication in range(1, 121):
+    for replication in range(1, 81):
         year = lived(district, replication)
         without = realize(year.process, year.chance, never(len(year.roll.student)))
         for name in names:
@@ -311,7 +311,7 @@ def test_no_visit_does_harm_to_any_student(make) -> None:
 
 
 def test_what_is_observed_is_the_realized_outcome_of_the_regime_that_happened() -> None:
-    simulation = simulate("small", 1, tables=(), outcomes=(*CLOSED, "chronic_absence"))
+    simulation = small()
     joined = simulation.truth.merge(simulation.student_years, on=["student_id", "school_year"])
     assert len(joined) == len(simulation.truth)
     assert (joined["visited_before_year_x"] == joined["visited_before_year_y"]).all()
@@ -396,8 +396,9 @@ def history(year: SchoolYear, rows: np.ndarray) -> pd.DataFrame:
 @cache
 def visits() -> pd.DataFrame:
     """Return visits during the year of many strong districts: expected, realized, history."""
-    district, frames = strong(), []
-    for seed in range(1, 141):
+    mix = SchoolMix(elementary=6, students=720, program_share=(1.0, 1.0))
+    district, frames = replace(strong(), schools=mix), []
+    for seed in range(1, 48):
         _, students, years = simulate_years(district, Draws(seed))
         year, ids = years[1], student_ids(len(students))
         asked = year.during.visited & ~year.summer.visited
@@ -475,7 +476,7 @@ def a_small_one(seed: int) -> Simulation:
 def test_comparing_whole_years_of_students_visited_during_them_is_badly_wrong() -> None:
     """Visits follow incidents and absences, so visited students look as if visits did harm."""
     gaps = []
-    for seed in range(1, 9):
+    for seed in range(1, 6):
         made = a_small_one(seed)
         visited = made.visit_truth[["student_id", "school_year"]].assign(during=1)
         years = made.student_years.merge(visited, on=["student_id", "school_year"], how="left")
@@ -497,7 +498,7 @@ def test_comparing_whole_years_of_students_visited_during_them_is_badly_wrong() 
 
 def test_the_naive_difference_is_biased() -> None:
     bias = {"attendance_rate": [], "any_incident": []}
-    for seed in range(1, 9):
+    for seed in range(1, 6):
         truth = a_small_one(seed).truth
         visited = truth[truth["visited_before_year"] == 1]
         others = truth[truth["visited_before_year"] == 0]

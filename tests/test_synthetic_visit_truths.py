@@ -12,7 +12,13 @@ from scipy.special import roots_genlaguerre
 
 from drawn_measures import MEAN_DAYS_SUSPENDED, counted, kinds_of, tolerance
 from homevisit_eval.errors import DesignError
-from homevisit_eval.synthetic import District, VisitEffects, landmark_truth, simulate
+from homevisit_eval.synthetic import (
+    District,
+    SchoolMix,
+    VisitEffects,
+    landmark_truth,
+    simulate,
+)
 from homevisit_eval.synthetic.draws import Draws
 from homevisit_eval.synthetic.incidents import IncidentEvents, serious_share, suspended_share
 from homevisit_eval.synthetic.landmark_truths import landmark_truth_table
@@ -33,14 +39,22 @@ from synthetic_districts import shrunken, strong, tiny
 
 LIMIT = 4.0  # Monte Carlo standard errors, of fixed seeds
 SEEDS, REDRAWS = 90, 20
+LANDMARK_SEEDS = 30  # of three times as many students
 FUTURES = 20_000
 KEY = ["student_id", "school_year"]
 PREVENTED = [name for name in VISIT_OUTCOMES if name != "days_tardy"]  # no visit prevents tardies
 
 
-def often_visited() -> District:
-    """Return the strong district with so many visits that waiting is far from no visit."""
-    district = strong()
+def often_visited(times: int = 1) -> District:
+    """Return the strong district with so many visits that waiting is far from no visit.
+
+    Parameters
+    ----------
+    times
+        How many times as many schools and students.
+    """
+    mix = SchoolMix(elementary=2 * times, students=240 * times, program_share=(1.0, 1.0))
+    district = replace(strong(), schools=mix)
     rules = replace(
         district.selection, during=(0.1, 0.2), during_incident=0.5, during_absence=0.3, highest=0.3
     )
@@ -493,9 +507,10 @@ def test_a_year_without_visits_has_a_truth_without_rows() -> None:
 @cache
 def from_february() -> pd.DataFrame:
     """Return visits before February of many districts: expected and realized from then on."""
-    district, frames = often_visited(), []
-    for seed in range(1, SEEDS + 1):
-        year, ids = world(seed)
+    district, frames = often_visited(3), []
+    for seed in range(1, LANDMARK_SEEDS + 1):
+        _, students, years = simulate_years(district, Draws(seed))
+        year, ids = years[1], student_ids(len(students))
         table = landmark_truth_table(district, [year], ids, landmark="02-01")
         n = len(year.roll.student)
         first = np.full(n, np.searchsorted(year.calendar.dates, np.datetime64("2015-02-01")))
