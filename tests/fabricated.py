@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from homevisit_eval.balance import Balance
 from homevisit_eval.design import (
@@ -25,6 +26,7 @@ from homevisit_eval.matching.matched_sample import (
     Matches,
     PropensityModel,
 )
+from homevisit_eval.report.page import ReportFigure
 from homevisit_eval.sample.analytic_sample import AnalyticSample
 from homevisit_eval.sample.flow import FlowStep
 
@@ -329,3 +331,14 @@ def evaluation(**changes: Any) -> Any:
         "timing_skipped": (),
     }  # fmt: skip
     return SimpleNamespace(**{**values, **changes})
+
+
+def leave_out_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a report have figures with titles and text alternatives, but with nothing drawn."""
+
+    def blank(name: str, title: str, _: object, alt: str, synthetic: bool) -> ReportFigure:
+        return ReportFigure(name, title, "<svg></svg>", b"", alt, synthetic)
+
+    monkeypatch.setattr("homevisit_eval.report.document.drawn", blank)
+    for name in ("impacts", "sample_flow", "love_plot"):
+        monkeypatch.setattr(f"homevisit_eval.report.figures.{name}", lambda *_: None)

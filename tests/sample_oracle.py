@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 
-from homevisit_eval.design import Question, StudyDesign
+from homevisit_eval.design import Outcome, Question, StudyDesign
 from homevisit_eval.panel import Panel
 
 __all__ = ["Expected", "expected_sample"]
 
 Key = tuple[str, int]
 PROGRAM_COLUMNS = {"FEP": "fep", "FEC": "fec", "EC": "early_childhood"}
+
+SCHOOL_COLUMNS = {
+    "school_attendance_prior": "mean_attendance",
+    "school_incident_rate_prior": "incident_rate",
+    "school_at_risk_prior": "at_risk_share",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Expected:
 
 
 def _known(value: Any) -> bool:
-    return value is not None and not pd.isna(value)
+    return value is not None and value is not pd.NaT and value == value  # NaN is not itself
 
 
 class _Panel:
@@ -67,9 +74,13 @@ class _Panel:
         return "neither" if before else "comparison"
 
 
+_read = lru_cache(maxsize=1)(_Panel)
+"""Questions to one panel read its tables once."""
+
+
 def expected_sample(panel: Panel, design: StudyDesign, question: Question) -> Expected:
     """Return what `select_sample` must find."""
-    data = _Panel(panel)
+    data = _read(panel)
     keys = [
         key
         for key, row in data.rows.items()
@@ -89,6 +100,7 @@ def expected_sample(panel: Panel, design: StudyDesign, question: Question) -> Ex
         if _known(row["household_id"]) and data.before(key)
     }
     first = _first_whole_year(data)
+    asked = [design.outcome(name) for name in question.outcomes]
     expected = Expected(Counter(), {}, {})
     for key in keys:
         reason = (
@@ -100,8 +112,8 @@ def expected_sample(panel: Panel, design: StudyDesign, question: Question) -> Ex
         expected.reasons[reason, data.group(key, question)] += 1
         if not reason:
             here = measured[key[1], data.rows[key]["grade"]]
-            expected.baseline[key] = _baseline(data, key, design, question, here, first)
-            expected.outcomes[key] = _outcomes(data, key, design, question, scores)
+            expected.baseline[key] = _baseline(data, key, design, question, asked, here, first)
+            expected.outcomes[key] = _outcomes(data, key, design, asked, scores)
     return expected
 
 
@@ -152,18 +164,17 @@ def _out_of_contrast(
 
 def _value(data: _Panel, key: Key, name: str) -> Any:
     student, year = key
-    row, prior = data.rows[key], data.rows[student, year - 1]
-    place = data.schools.get((row["school_id"], year - 1), {})
-    special = {
-        "female": lambda: float(row["sex"] == "female") if _known(row["sex"]) else None,
-        "race_ethnicity": lambda: row["race_ethnicity"],
-        "age_for_grade": lambda: row["age_for_grade"],
-        "mobile_prior": lambda: float(prior["schools_attended"] > 1),
-        "school_attendance_prior": lambda: place.get("mean_attendance"),
-        "school_incident_rate_prior": lambda: place.get("incident_rate"),
-        "school_at_risk_prior": lambda: place.get("at_risk_share"),
-    }
-    value = special[name]() if name in special else prior[name.removesuffix("_prior")]
+    row = data.rows[key]
+    if name == "female":
+        value = float(row["sex"] == "female") if _known(row["sex"]) else None
+    elif name in ("race_ethnicity", "age_for_grade"):
+        value = row[name]
+    elif name in SCHOOL_COLUMNS:
+        value = data.schools.get((row["school_id"], year - 1), {}).get(SCHOOL_COLUMNS[name])
+    elif name == "mobile_prior":
+        value = float(data.rows[student, year - 1]["schools_attended"] > 1)
+    else:
+        value = data.rows[student, year - 1][name.removesuffix("_prior")]
     return value if _known(value) else None
 
 
@@ -231,6 +242,7 @@ def _baseline(
     key: Key,
     design: StudyDesign,
     question: Question,
+    asked: list[Outcome],
     here: set[str],
     first: int | None,
 ) -> dict[str, Any]:
@@ -240,7 +252,7 @@ def _baseline(
     before = "yes" if any(v["completed"] for v in prior_visits) else "no"
     absent = {covariate.name for covariate in design.covariates} - here
     names = [covariate.name for covariate in design.covariates]
-    names += [design.outcome(name).baseline for name in question.outcomes]
+    names += [outcome.baseline for outcome in asked]
     return {
         "index_date": row["first_instructional_day"],
         "visited": int(data.group(key, question) == "visited"),
@@ -255,15 +267,15 @@ def _outcomes(
     data: _Panel,
     key: Key,
     design: StudyDesign,
-    question: Question,
+    asked: list[Outcome],
     scores: dict[str, dict[tuple[int, int], str]],
 ) -> dict[str, Any]:
     row = data.rows[key]
     values = {"days_enrolled": row["days_enrolled"]}
-    for name in question.outcomes:
-        scored = design.outcome(name).scale == "continuous"
-        needed = 0 if scored else design.eligibility.min_days_enrolled
+    for outcome in asked:
+        name = outcome.name
+        needed = 0 if outcome.scale == "continuous" else design.eligibility.min_days_enrolled
         enough = row["days_enrolled"] >= needed and _known(row[name])
-        asked = (key[1], row["grade"]) not in scores.get(name, {})
-        values[name] = row[name] if enough and asked else None
+        scored = (key[1], row["grade"]) not in scores.get(name, {})
+        values[name] = row[name] if enough and scored else None
     return values

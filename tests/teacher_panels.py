@@ -72,7 +72,7 @@ def teacher_panel(
     tables = {"staff": staff, "visits_made": visits}
     for name, text in tables.items():
         schema = name.removesuffix("_made")
-        connection.execute(f"CREATE TABLE {name} ({TYPES[schema]})")
+        connection.execute(f"CREATE TEMPORARY TABLE {name} ({TYPES[schema]})")
         rows = fill(schema, read_rows(text))
         marks = ", ".join("(" + ", ".join("?" for _ in cells) + ")" for cells in rows)
         if rows:
@@ -89,7 +89,7 @@ def teacher_panel(
     )
     connection.register("years_frame", years)
     connection.execute(
-        "CREATE TABLE years AS SELECT school_id, school_year, "
+        "CREATE TEMPORARY TABLE years AS SELECT school_id, school_year, "
         "CAST(first_instructional_day AS DATE) AS first_instructional_day, "
         "CAST(last_instructional_day AS DATE) AS last_instructional_day FROM years_frame"
     )

@@ -57,7 +57,7 @@ class World:
 
     def __init__(self, seed: int, *, later: bool = True) -> None:
         rng = np.random.default_rng(seed)
-        self.rng = rng
+        self.rng, self.by_lag = rng, {}
         self.days = [*school_days("S1", 2015), *school_days("S2", 2015, S2_CLOSED)]
         self.home = {name: f"S{1 + rng.integers(2)}" for name in NAMES}
         self.rows = [
@@ -117,10 +117,11 @@ class World:
                 facts.append(fact(name, day, "tardy"))
         return facts
 
-    def matched(self, **asked):
-        changes = {"covariates": COVARIATES, "outcomes": OUTCOMES, **asked}
-        sample = select_sample(self.panel, design_of(**changes))
-        return match_students(sample, PAIRS)
+    def matched(self, lag_days=0):
+        if lag_days not in self.by_lag:
+            design = design_of(covariates=COVARIATES, outcomes=OUTCOMES, lag_days=lag_days)
+            self.by_lag[lag_days] = match_students(select_sample(self.panel, design), PAIRS)
+        return self.by_lag[lag_days]
 
 
 class Recount:
@@ -260,6 +261,12 @@ def world() -> World:
     return World(3)
 
 
+@pytest.fixture(scope="module")
+def calm() -> World:
+    """Return a world in which nobody is visited later."""
+    return World(4, later=False)
+
+
 @pytest.mark.parametrize("lag_days", [0, 4])
 def test_every_outcome_of_every_member_is_the_recounted_one(world, lag_days):
     matched = world.matched(lag_days=lag_days)
@@ -295,10 +302,9 @@ class TestWithoutLaterVisits:
     """Movers, leavers and facts on weekends included, nothing changes."""
 
     @pytest.mark.parametrize("lag_days", [0, 4])
-    def test_outcomes_are_as_before(self, lag_days):
-        world = World(4, later=False)
-        matched = world.matched(lag_days=lag_days)
-        followed = follow_without_visits(matched, world.panel)
+    def test_outcomes_are_as_before(self, calm, lag_days):
+        matched = calm.matched(lag_days=lag_days)
+        followed = follow_without_visits(matched, calm.panel)
         pairs = matched.matches.pairs
         rows = [*pairs["treated"], *pairs["comparison"]]
         assert len(pairs) >= 25
@@ -361,10 +367,9 @@ class TestRefused:
 class TestLandmark:
     DATE = date(2015, 2, 1)
 
-    def test_facts_before_it_do_not_count_and_visits_from_it_on_are_left_out(self):
-        world = World(4, later=False)
-        matched = world.matched()
-        followed = follow_without_visits(matched, world.panel, landmark="02-01")
+    def test_facts_before_it_do_not_count_and_visits_from_it_on_are_left_out(self, calm):
+        matched = calm.matched()
+        followed = follow_without_visits(matched, calm.panel, landmark="02-01")
         pairs = matched.matches.pairs
         rows = matched.sample.baseline
         compared = 0
@@ -373,7 +378,7 @@ class TestLandmark:
             found = followed.sample.outcomes.loc[row]
             if found.isna().any():
                 continue
-            facts = [one for one in world.facts if one["student_id"] == name]
+            facts = [one for one in calm.facts if one["student_id"] == name]
             later = [one for one in facts if one["date"] >= self.DATE]
             incidents = sum(one["amount"] for one in later if one["kind"] == "incident")
             absent = sum(one["amount"] for one in later if one["kind"] == "unexcused")

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import homevisit_eval as hv
-from homevisit_eval.evaluation import answer_question, answer_questions, collect_answers
+from fabricated import leave_out_drawings
+from homevisit_eval.evaluation import answer_question, collect_answers
+from study_panel import study_panel
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "synthetic"
 
 
+STUDY = hv.read_design(ROOT / "study.toml")
+
+
 @pytest.fixture(scope="module")
 def design() -> hv.StudyDesign:
-    """Return the design of the study with its three questions about visits before the year."""
-    study = hv.read_design(ROOT / "study.toml")
+    """Return the study's three questions about visits before the year, asked of one year."""
+    study = replace(STUDY, school_years=(2015,))
     return replace(
         study,
         questions=study.questions[:3],
@@ -29,9 +33,8 @@ def design() -> hv.StudyDesign:
 
 
 @pytest.fixture(scope="module")
-def panel(design: hv.StudyDesign) -> Iterator[hv.Panel]:
-    with hv.read_sources(DATA) as sources:
-        yield hv.build_panel(sources, design.measurement)
+def panel() -> hv.Panel:
+    return study_panel()
 
 
 @pytest.fixture(scope="module")
@@ -81,35 +84,58 @@ def test_variations_change_what_they_name_and_nothing_else(
     assert rows["outside_program"].clusters <= main.clusters
 
 
-def test_without_an_optional_table_its_questions_are_skipped_with_a_sentence(
-    design: hv.StudyDesign, tmp_path: Path
-) -> None:
-    folder = tmp_path / "district"
+SKIPPED = {
+    "summer_achievement": "assessments",
+    "summer_engagement": "surveys",
+    "teacher_retention": "staff",
+}
+"""Questions of tables that a district need not deliver."""
+
+
+@pytest.fixture(scope="module")
+def bare(design: hv.StudyDesign, tmp_path_factory: pytest.TempPathFactory) -> hv.Evaluation:
+    """Evaluate a district without tests, surveys and names of staff."""
+    folder = tmp_path_factory.mktemp("bare") / "district"
     shutil.copytree(DATA, folder)
-    (folder / "assessments.csv").unlink()
-    kept = tuple(one for one in design.covariates if not one.where_measured)
-    asked = tuple(design.question(name) for name in ("summer_behavior", "summer_achievement"))
-    slim = replace(design, questions=asked, covariates=kept, sensitivity=())
+    for table in ("assessments", "surveys", "staff", "rosters"):
+        (folder / f"{table}.csv").unlink()
+    visits = (folder / "visits.csv").read_text(encoding="utf-8").splitlines()
+    place = visits[0].split(",").index("staff_id_1")
+    nameless = [",".join(line.split(",")[:place]) for line in visits]
+    (folder / "visits.csv").write_text("\n".join(nameless) + "\n", encoding="utf-8")
+    behavior = replace(design.question("summer_behavior"), outcomes=("attendance_rate",))
+    slim = replace(
+        design,
+        covariates=tuple(one for one in design.covariates if not one.where_measured),
+        questions=(behavior, *(STUDY.question(name) for name in SKIPPED)),
+        sensitivity=(),
+    )
     with hv.read_sources(folder) as sources:
-        evaluation = hv.evaluate(sources, slim)
-    assert evaluation.answer("summer_behavior").effects
-    achievement = evaluation.answer("summer_achievement")
-    assert achievement.effects == ()
-    assert "assessments" in achievement.skipped[0]
-    assert "assessments" in hv.build_report(evaluation).html
+        return hv.evaluate(sources, slim)
+
+
+def test_without_optional_tables_their_questions_are_skipped_with_a_sentence(
+    bare: hv.Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bare.answer("summer_behavior").effects
+    leave_out_drawings(monkeypatch)
+    report = hv.build_report(bare)
+    for name, table in SKIPPED.items():
+        answer = bare.answer(name)
+        assert answer.effects == ()
+        (sentence,) = answer.skipped
+        assert table in sentence
+        assert f"{table} was not delivered" in report.html
+    assert report.summary.splitlines()[-1].startswith("Not computed: ")
 
 
 def test_if_nothing_can_be_answered_the_error_says_why(
-    design: hv.StudyDesign, tmp_path: Path
+    bare: hv.Evaluation, panel: hv.Panel
 ) -> None:
-    folder = tmp_path / "district"
-    shutil.copytree(DATA, folder)
-    (folder / "incidents.csv").unlink()
-    with (
-        hv.read_sources(folder) as sources,
-        pytest.raises(hv.SourceError, match=r"incidents.*any_incident_prior"),
-    ):
-        hv.evaluate(sources, design)
+    answers = [bare.answer(name) for name in SKIPPED]
+    words = "No question of the design can be answered.*assessments.*surveys.*staff"
+    with pytest.raises(hv.SourceError, match=words):
+        collect_answers(panel, bare.design, iter(answers))
 
 
 def test_an_outcome_without_variation_is_skipped_unless_primary(
@@ -134,9 +160,12 @@ def test_an_outcome_without_variation_is_skipped_unless_primary(
         answer_question(panel, design, design.questions[0])
 
 
-def test_p_values_are_adjusted_over_all_questions(panel: hv.Panel, design: hv.StudyDesign) -> None:
+def test_p_values_are_adjusted_over_all_questions(
+    primary: hv.Answer, panel: hv.Panel, design: hv.StudyDesign
+) -> None:
     plain = replace(design, sensitivity=())
-    evaluation = collect_answers(panel, plain, answer_questions(panel, plain))
+    others = [answer_question(panel, plain, one) for one in design.questions[1:]]
+    evaluation = collect_answers(panel, design, iter([primary, *others]))
     by_name = {effect.outcome.name: effect for effect in evaluation.effects}
     both = sorted(by_name[name].p_value for name in ("attendance_rate", "any_incident"))
     expected = {both[0]: min(2 * both[0], both[1]), both[1]: both[1]}

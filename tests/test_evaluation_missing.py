@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from homevisit_eval.evaluation import answer_question
 from homevisit_eval.sample.missing import NOT_ACCEPTED
 from homevisit_eval.synthetic import preset, simulate
 from homevisit_eval.truth import true_effect
+from study_panel import study_panel
 
 ROOT = Path(__file__).resolve().parent.parent
 RULE = hv.MultipleImputation(imputations=3, iterations=2)
@@ -31,13 +31,12 @@ VARIATIONS = (
 
 @pytest.fixture(scope="module")
 def study() -> hv.StudyDesign:
-    return hv.read_design(ROOT / "study.toml")
+    return replace(hv.read_design(ROOT / "study.toml"), school_years=(2015,))
 
 
 @pytest.fixture(scope="module")
-def panel(study: hv.StudyDesign) -> Iterator[hv.Panel]:
-    with hv.read_sources(ROOT / "data" / "synthetic") as sources:
-        yield hv.build_panel(sources, study.measurement)
+def panel() -> hv.Panel:
+    return study_panel()
 
 
 @pytest.fixture(scope="module")

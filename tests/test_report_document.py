@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,29 @@ from homevisit_eval.report import Report, build_report
 @pytest.fixture(scope="module")
 def report() -> Report:
     return build_report(fabricated.evaluation())
+
+
+def with_secondary_outcomes(**changes: Any) -> Any:
+    """Return an evaluation of which the last two outcomes are secondary."""
+    evaluation = fabricated.evaluation(**changes)
+    (answer,) = evaluation.answers
+    first, second, *others = answer.effects
+    answer.effects = (first, second, *(replace(one, role="secondary") for one in others))
+    return evaluation
+
+
+@pytest.fixture(scope="module")
+def complete() -> Report:
+    """Return the report of a real district with an odd name, where everything was computed."""
+    evaluation = with_secondary_outcomes(synthetic=False, district="<b>& Sons", missing=())
+    evaluation.answers[0].skipped = ()
+    return build_report(evaluation)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave drawings out where a statement is about words and tables."""
+    fabricated.leave_out_drawings(monkeypatch)
 
 
 class Cells(HTMLParser):
@@ -120,9 +144,8 @@ def test_synthetic_data_is_said_on_every_table_and_figure(report: Report) -> Non
     assert all("Synthetic data" in table.text() for table in report.tables)
 
 
-def test_a_real_district_has_no_banner() -> None:
-    evaluation = fabricated.evaluation(synthetic=False)
-    assert 'class="banner"' not in build_report(evaluation).html
+def test_a_real_district_has_no_banner(complete: Report) -> None:
+    assert 'class="banner"' not in complete.html
 
 
 def test_findings_come_first_in_plain_words(report: Report) -> None:
@@ -132,14 +155,14 @@ def test_findings_come_first_in_plain_words(report: Report) -> None:
     assert "This is not a randomized trial." in report.html
 
 
-def test_what_could_not_be_computed_is_said_above_the_findings(report: Report) -> None:
+def test_what_could_not_be_computed_is_said_above_the_findings(
+    report: Report, complete: Report
+) -> None:
     top = report.html[: report.html.index('id="findings"')]
     assert "What could not be computed" in top
     assert "surveys was not delivered" in top
     assert "No other district was delivered." in top
-    complete = fabricated.evaluation(missing=())
-    complete.answers[0].skipped = ()
-    assert "What could not be computed" not in build_report(complete).html
+    assert "What could not be computed" not in complete.html
 
 
 def test_a_result_not_to_be_relied_on_is_flagged_wherever_it_stands() -> None:
@@ -202,10 +225,9 @@ def test_the_same_evaluation_gives_the_same_report(report: Report) -> None:
     assert [one.png for one in again.figures] == [one.png for one in report.figures]
 
 
-def test_names_of_the_district_are_escaped() -> None:
-    html = build_report(fabricated.evaluation(district="<b>& Sons")).html
-    assert "&lt;b&gt;&amp; Sons" in html
-    assert "<b>" not in html
+def test_names_of_the_district_are_escaped(complete: Report) -> None:
+    assert "&lt;b&gt;&amp; Sons" in complete.html
+    assert "<b>" not in complete.html
 
 
 def test_the_summary_is_for_a_terminal(report: Report) -> None:
@@ -231,6 +253,7 @@ def test_an_effect_on_few_students_is_nowhere() -> None:
     assert "too few students" in report.summary
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_equivalence_is_not_claimed_for_what_is_hidden_or_not_in_the_model() -> None:
     balance = fabricated.balance()
     left_out = balance.table["covariate"] == "any_incident_prior"
@@ -243,6 +266,7 @@ def test_equivalence_is_not_claimed_for_what_is_hidden_or_not_in_the_model() -> 
     assert "does not adjust for the characteristic: any incident and mathematics score" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_finding_on_groups_that_were_not_alike_says_so_on_its_card() -> None:
     balance, said = fabricated.balance(), "not alike before the visit"
     evaluation = fabricated.evaluation()
@@ -261,6 +285,7 @@ def test_a_finding_on_groups_that_were_not_alike_says_so_on_its_card() -> None:
         assert cards.count(said) == len(labels), "one card of two"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_second_question_has_files_of_its_own() -> None:
     evaluation = fabricated.evaluation()
     first = evaluation.answers[0]
@@ -276,36 +301,44 @@ def test_a_second_question_has_files_of_its_own() -> None:
     read_back(report.html)
 
 
-def test_secondary_outcomes_stand_apart_from_the_key_findings() -> None:
-    evaluation = fabricated.evaluation()
-    (answer,) = evaluation.answers
-    first, second, *others = answer.effects
-    secondary = [replace(one, role="secondary") for one in others]
-    answer.effects = (first, second, *secondary)
-    report = build_report(evaluation)
-    found = {table.name: table.frame for table in report.tables}
+BEFOREHAND = "Secondary questions were asked beforehand"
+
+
+def test_secondary_outcomes_stand_apart_from_the_key_findings(complete: Report) -> None:
+    first, second, *others = with_secondary_outcomes().answers[0].effects
+    found = {table.name: table.frame for table in complete.tables}
     labels = [[one.outcome.label for one in effects] for effects in ((first, second), others)]
     assert found["T1"]["outcome"].tolist() == labels[0]
     assert found["B5"]["outcome"].tolist() == labels[1]
     assert found["B5"]["estimate"].tolist() == [one.estimate for one in others]
     assert found["B1"]["outcome"].tolist() == [*labels[0], *labels[1]]
-    (drawing,) = [one for one in report.figures if one.name == "F2"]
+    (drawing,) = [one for one in complete.figures if one.name == "F2"]
     assert labels[0][0] in drawing.svg
     assert labels[1][0] not in drawing.svg
-    page = report.html
-    beforehand = "Secondary questions were asked beforehand"
-    assert beforehand not in page, "no design was registered"
-    evaluation.design = replace(evaluation.design, registered=evaluation.design)
-    assert beforehand in build_report(evaluation).html
+    page = complete.html
+    assert BEFOREHAND not in page, "no design was registered"
     assert page.index('id="results"') < page.index('id="table-B5"') < page.index('id="table-B1"')
     read_back(page)
 
-    answer.effects = tuple(secondary)  # no primary answer: these are the findings
+
+@pytest.mark.usefixtures("undrawn")
+def test_secondary_outcomes_of_a_registered_design_were_asked_beforehand() -> None:
+    evaluation = with_secondary_outcomes()
+    evaluation.design = replace(evaluation.design, registered=evaluation.design)
+    assert BEFOREHAND in build_report(evaluation).html
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_without_a_primary_answer_secondary_outcomes_are_the_findings() -> None:
+    evaluation = with_secondary_outcomes()
+    (answer,) = evaluation.answers
+    answer.effects = answer.effects[2:]
     found = {table.name: table.frame for table in build_report(evaluation).tables}
-    assert found["T1"]["outcome"].tolist() == labels[1]
+    assert found["T1"]["outcome"].tolist() == [one.outcome.label for one in answer.effects]
     assert "B5" not in found
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_a_primary_answer_the_findings_say_so_first() -> None:
     evaluation = fabricated.evaluation()
     (answer,) = evaluation.answers

@@ -53,33 +53,41 @@ def test_every_baseline_column_of_a_design_has_a_source():
     assert {source.column for source in BASELINE_SOURCES.values()} <= columns
 
 
-@pytest.mark.parametrize(
-    ("name", "prior", "current", "expected"),
-    [
-        ("attendance_rate_prior", {"attendance_rate": 0.8}, {"attendance_rate": 0.7}, 0.8),
-        ("days_unexcused_prior", {"days_unexcused": 7}, {"days_unexcused": 9}, 7.0),
-        ("incidents_prior", {"incidents": 2}, {"incidents": 5}, 2.0),
-        ("chronic_absence_prior", {"chronic_absence": 1}, {"chronic_absence": 0}, 1.0),
-        ("at_risk_prior", {"at_risk": 0}, {"at_risk": 1}, 0.0),
-        ("homeless_prior", {"homeless": 1}, {"homeless": 0}, 1.0),
-        ("mobile_prior", {"schools_attended": 2}, {"schools_attended": 1}, 1.0),
-        ("mobile_prior", {"schools_attended": 1}, {"schools_attended": 3}, 0.0),
-        ("age_for_grade", {"age_for_grade": 0.9}, {"age_for_grade": 1.1}, 1.1),
-        ("female", {}, {"sex": "female"}, 1.0),
-        ("female", {}, {"sex": "male"}, 0.0),
-        ("female", {}, {"sex": "x"}, 0.0),
-        ("race_ethnicity", {}, {"race_ethnicity": "white"}, "white"),
-    ],
+SOURCES = (
+    ("attendance_rate_prior", {"attendance_rate": 0.8}, {"attendance_rate": 0.7}, 0.8),
+    ("days_unexcused_prior", {"days_unexcused": 7}, {"days_unexcused": 9}, 7.0),
+    ("incidents_prior", {"incidents": 2}, {"incidents": 5}, 2.0),
+    ("chronic_absence_prior", {"chronic_absence": 1}, {"chronic_absence": 0}, 1.0),
+    ("at_risk_prior", {"at_risk": 0}, {"at_risk": 1}, 0.0),
+    ("homeless_prior", {"homeless": 1}, {"homeless": 0}, 1.0),
+    ("mobile_prior", {"schools_attended": 2}, {"schools_attended": 1}, 1.0),
+    ("mobile_prior", {"schools_attended": 1}, {"schools_attended": 3}, 0.0),
+    ("age_for_grade", {"age_for_grade": 0.9}, {"age_for_grade": 1.1}, 1.1),
+    ("female", {}, {"sex": "female"}, 1.0),
+    ("female", {}, {"sex": "male"}, 0.0),
+    ("female", {}, {"sex": "x"}, 0.0),
+    ("race_ethnicity", {}, {"race_ethnicity": "white"}, "white"),
 )
-def test_where_a_covariate_comes_from(name, prior, current, expected):
-    rows = [
-        student_year("SUBJECT", 2014, 2, **prior),
-        student_year("SUBJECT", 2015, 3, **current),
-        *enrolled("VISITED"),
-    ]
-    panel = tiny_panel(rows, [visit("VISITED", SUMMER)])
-    sample = select_sample(panel, tiny_design(covariates=(covariate(name),)))
-    assert sample.baseline.set_index("unit_id").loc["SUBJECT", name] == expected
+"""Of a covariate the name, what differs the year before and this year, and its value."""
+
+
+@pytest.fixture(scope="module")
+def of_every_source():
+    """Return the baseline with a student for each of `SOURCES`."""
+    rows = [*enrolled("VISITED")]
+    for number, (_, prior, current, _) in enumerate(SOURCES):
+        rows += [student_year(f"S{number}", 2014, 2, **prior)]
+        rows += [student_year(f"S{number}", 2015, 3, **current)]
+    names = dict.fromkeys(name for name, *_ in SOURCES)
+    design = tiny_design(covariates=[covariate(name) for name in names])
+    sample = select_sample(tiny_panel(rows, [visit("VISITED", SUMMER)]), design)
+    return sample.baseline.set_index("unit_id")
+
+
+@pytest.mark.parametrize("number", range(len(SOURCES)))
+def test_where_a_covariate_comes_from(of_every_source, number):
+    name, _, _, expected = SOURCES[number]
+    assert of_every_source.loc[f"S{number}", name] == expected
 
 
 def test_school_covariates_are_last_years_of_the_school_at_time_zero():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -61,16 +62,19 @@ class TestTheSchoolOfTheDay:
         stretch("M", MOVED, YEAR_END, school_id="S2"),
     )
 
-    def sample(self, lag_days=0):
+    @staticmethod
+    @cache
+    def sample(lag_days=0):
+        own = TestTheSchoolOfTheDay
         rows = [*students("M", "C1"), *students("C2", school_id="S2")]
         schools = [school("S1", 2014, at_risk_share=0.2), school("S2", 2014, at_risk_share=0.8)]
         facts = [
-            fact("M", self.MOVED - DAY * 3, "tardy"),
-            fact("M", self.MOVED, "tardy"),
+            fact("M", own.MOVED - DAY * 3, "tardy"),
+            fact("M", own.MOVED, "tardy"),
             fact("M", FALL + DAY, "incident"),
         ]
         days = school_days("S2", 2015, [FALL + DAY])
-        panel = dated_panel(rows, [visit("M", FALL)], facts, self.STRETCHES, days, schools)
+        panel = dated_panel(rows, [visit("M", FALL)], facts, own.STRETCHES, days, schools)
         covariates = (PRIOR, Covariate("school_at_risk_prior", "At risk"), *TO_DATE)
         asked = {"outcomes": (ATTENDANCE, INCIDENTS), "lag_days": lag_days}
         return select_sample(panel, design_of(covariates=covariates, **asked))
@@ -106,26 +110,22 @@ class TestOutcomes:
         return select_sample(panel, design)
 
     @pytest.mark.parametrize(
-        ("day", "lag", "counts"),
+        ("lag", "counts"),
         [
-            (FIRST, 0, False),
-            (FALL - DAY, 0, False),
-            (FALL, 0, False),
-            (FALL + DAY, 0, True),
-            (YEAR_END, 0, True),
-            (FALL + DAY, 1, False),
-            (FALL + 2 * DAY, 1, True),
-            (FALL + 2 * DAY, 2, False),
-            (FALL + 5 * DAY, 2, True),
-            (FALL + 4 * DAY, 2, False),
+            (0, {FIRST: 0, FALL - DAY: 0, FALL: 0, FALL + DAY: 1, YEAR_END: 1}),
+            (1, {FALL + DAY: 0, FALL + 2 * DAY: 1}),
+            (2, {FALL + 2 * DAY: 0, FALL + 4 * DAY: 0, FALL + 5 * DAY: 1}),
         ],
     )
-    def test_a_fact_of_either_member_counts_from_the_next_school_day_and_the_lag(
-        self, day, lag, counts
-    ):
-        facts = [fact(name, day, "incident") for name in "VC"]
-        found = self.sample(facts, lag_days=lag).outcomes
-        assert found["any_incident"].tolist() == [counts, counts]
+    def test_a_fact_of_either_member_counts_from_the_next_school_day_and_the_lag(self, lag, counts):
+        """Of each day there are two students who have a fact on it, one of them visited."""
+        names = {day: (f"V {day}", f"C {day}") for day in counts}
+        rows = students(*(name for pair in names.values() for name in pair))
+        facts = [fact(name, day, "incident") for day, pair in names.items() for name in pair]
+        panel = dated_panel(rows, [visit(visited, FALL) for visited, _ in names.values()], facts)
+        sample = select_sample(panel, design_of(outcomes=(ATTENDANCE, INCIDENT), lag_days=lag))
+        found = sample.outcomes.set_index(sample.baseline["unit_id"])["any_incident"].to_dict()
+        assert found == {name: counts[day] for day, pair in names.items() for name in pair}
 
     def test_a_rate_is_over_the_days_that_count(self):
         facts = [fact("V", self.NEXT, "excused"), fact("V", FALL, "excused")]
@@ -200,24 +200,28 @@ class TestOutcomes:
 
 
 class TestHistory:
-    @pytest.mark.parametrize(
-        ("day", "known"), [(FIRST, True), (FALL - DAY, True), (FALL, False), (FALL + DAY, False)]
-    )
-    def test_is_through_the_day_before(self, day, known):
+    def test_is_through_the_day_before(self):
+        known = {FIRST: True, FALL - DAY: True, FALL: False, FALL + DAY: False}
         facts = [
-            fact("C", day, "unexcused", 0.5),
-            fact("V", day, "tardy"),
-            fact("V", day, "incident", 2),
+            one
+            for day in known
+            for one in (
+                fact(f"C {day}", day, "unexcused", 0.5),
+                fact(f"V {day}", day, "tardy"),
+                fact(f"V {day}", day, "incident", 2),
+            )
         ]
-        panel = dated_panel(students("V", "C"), [visit("V", FALL)], facts)
+        rows = students(*(f"{group} {day}" for day in known for group in "VC"))
+        panel = dated_panel(rows, [visit(f"V {day}", FALL) for day in known], facts)
         sample = select_sample(panel, design_of(covariates=(PRIOR, *TO_DATE)))
-        v, c = (row_of(sample.baseline, sample, name) for name in "VC")
         days = len([one for one in school_days("S1", 2015) if one["date"] < FALL])
-        assert c["attendance_rate_to_date"] == (1 - 0.5 / days if known else 1)
-        assert c["days_unexcused_to_date"] == 0.5 * known
-        assert v["days_tardy_to_date"] == known
-        assert v["any_incident_to_date"] == known
-        assert v["incidents_to_date"] == 2 * known
+        for day, counts in known.items():
+            v, c = (row_of(sample.baseline, sample, f"{group} {day}") for group in "VC")
+            assert c["attendance_rate_to_date"] == (1 - 0.5 / days if counts else 1)
+            assert c["days_unexcused_to_date"] == 0.5 * counts
+            assert v["days_tardy_to_date"] == counts
+            assert v["any_incident_to_date"] == counts
+            assert v["incidents_to_date"] == 2 * counts
 
     def test_who_entered_that_very_day_has_no_rate_and_leaves(self):
         stretches = [stretch("C", FALL, YEAR_END)]
@@ -265,11 +269,17 @@ class TestPoison:
         assert len(poison) > 500
         return select_sample(dated_panel(rows, visits, [*kept, *poison]), self.DESIGN)
 
-    @pytest.mark.parametrize("place", [0, 6, 12, 17])
-    def test_of_baselines_and_outcomes(self, place):
-        rows, visits, facts = world(5)
-        clean = select_sample(dated_panel(rows, visits, facts), self.DESIGN)
-        day = sorted(one["date"] for one in visits)[place]
+    @pytest.fixture(scope="class")
+    @classmethod
+    def clean(cls):
+        return select_sample(dated_panel(*world(5)), cls.DESIGN)
+
+    @pytest.mark.parametrize(
+        "place",
+        [pytest.param(0, marks=pytest.mark.slow), 6, pytest.param(12, marks=pytest.mark.slow), 17],
+    )
+    def test_of_baselines_and_outcomes(self, clean, place):
+        day = sorted(one["date"] for one in world(5)[1])[place]
         at = pd.Timestamp(day)
         future = self.poisoned(lambda one: one >= day)
         until = clean.baseline["index_date"] <= at

@@ -233,7 +233,7 @@ class TestByHand:
         assert (records.first_fact("incidents", code, first) == BEYOND).all()
 
 
-@pytest.fixture(scope="module", params=["small", "strong"])
+@pytest.fixture(scope="module", params=[pytest.param("small", marks=pytest.mark.slow), "strong"])
 def district(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     made = small() if request.param == "small" else simulate(strong(), 3)

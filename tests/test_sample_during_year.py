@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -158,6 +159,11 @@ class TestWindows:
         visit("SPRING", SPRING),
     )
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def panel(cls):
+        return dated_panel(cls.ROWS, cls.VISITS)
+
     @pytest.mark.parametrize(
         ("window", "visited", "neither"),
         [
@@ -168,8 +174,8 @@ class TestWindows:
             ("first_ever", "SUMMER FIRST FALL EVE NEWYEAR SPRING", 0),
         ],
     )
-    def test_who_is_visited_in_which(self, window, visited, neither):
-        sample = select_sample(dated_panel(self.ROWS, self.VISITS), design_of(window))
+    def test_who_is_visited_in_which(self, panel, window, visited, neither):
+        sample = select_sample(panel, design_of(window))
         rows = sample.baseline
         assert rows.loc[rows["visited"] == 1, "unit_id"].tolist() == visited.split()
         assert flow_of(sample)["visited_before_window"] == (0, 0, neither)
@@ -178,13 +184,13 @@ class TestWindows:
             waiting = {name for name in first if first[name] > max(day, FIRST - DAY)}
             assert set(comparison.split()) == waiting | {"NEVER"}
 
-    def test_where_spring_starts_is_an_option(self):
+    def test_where_spring_starts_is_an_option(self, panel):
         design = replace(design_of("spring"), risk_sets=RiskSets(spring_starts="02-01"))
-        sample = select_sample(dated_panel(self.ROWS, self.VISITS), design)
+        sample = select_sample(panel, design)
         assert groups(sample) == {SPRING: ("SPRING", "NEVER")}
 
-    def test_of_a_visit_before_the_year_time_zero_is_the_day_before_the_first(self):
-        sample = select_sample(dated_panel(self.ROWS, self.VISITS), design_of("any_time"))
+    def test_of_a_visit_before_the_year_time_zero_is_the_day_before_the_first(self, panel):
+        sample = select_sample(panel, design_of("any_time"))
         rows = sample.baseline[sample.baseline["unit_id"] == "SUMMER"]
         assert [day.date() for day in rows["index_date"]] == [FIRST - DAY]
         held = len(school_days("S1", 2015))
@@ -194,10 +200,11 @@ class TestWindows:
     def test_first_ever_leaves_out_who_was_visited_in_an_earlier_year(self):
         rows = [*students("C", "AGAIN", "V"), student_year("AGAIN", 2013, 1)]
         visits = [visit("V", FALL), visit("AGAIN", date(2013, 3, 6)), visit("AGAIN", LATER)]
-        sample = select_sample(dated_panel(rows, visits), design_of("first_ever"))
+        panel = dated_panel(rows, visits)
+        sample = select_sample(panel, design_of("first_ever"))
         assert groups(sample) == {FALL: ("V", "C")}
         assert flow_of(sample)["visited_earlier"] == (0, 0, 1)
-        sample = select_sample(dated_panel(rows, visits), design_of("any_time"))
+        sample = select_sample(panel, design_of("any_time"))
         assert groups(sample) == {FALL: ("V", "AGAIN C"), LATER: ("AGAIN", "C")}
 
     def test_schools_that_begin_on_other_days_make_no_row_twice(self):
@@ -265,11 +272,10 @@ class TestOddVisits:
         assert flow["candidates"] == (1, 1, 0)
         assert flow["student_days"] == (1, 2, 0)
 
-    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-    def test_two_on_one_day_under_different_programs(self, order):
+    def test_two_on_one_day_under_different_programs_in_either_order(self):
         visits = [visit("A", FALL, program="EC"), visit("A", FALL)]
-        sample = self.sample([visits[place] for place in order])
-        assert groups(sample) == {FALL: ("A", "B C")}
+        visits += [visit("B", FALL), visit("B", FALL, program="EC")]
+        assert groups(self.sample(visits)) == {FALL: ("A B", "C")}
 
     def test_another_program_first_is_a_comparison_until_then_and_nothing_after(self):
         visits = [
@@ -300,14 +306,23 @@ class TestOddVisits:
 class TestDraws:
     DESIGN = design_of(covariates=(PRIOR, *TO_DATE))
 
-    def drawn(self, per_visit, seed=1, design=DESIGN, rows=None, visits=None):
-        world_rows, world_visits, facts = world(8)
-        risk_sets = RiskSets(candidates_per_visit=per_visit, seed=seed)
-        panel = dated_panel(rows or world_rows, visits or world_visits, facts)
-        return select_sample(panel, replace(design, risk_sets=risk_sets))
+    @pytest.fixture(scope="class")
+    @classmethod
+    def panel(cls):
+        return dated_panel(*world(8))
 
-    def test_as_many_as_asked_for_each_visit_of_a_day(self):
-        everyone, few = self.drawn(10_000), self.drawn(3)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def few(cls, panel):
+        return cls.drawn(panel, 3)
+
+    @classmethod
+    def drawn(cls, panel, per_visit, seed=1):
+        risk_sets = RiskSets(candidates_per_visit=per_visit, seed=seed)
+        return select_sample(panel, replace(cls.DESIGN, risk_sets=risk_sets))
+
+    def test_as_many_as_asked_for_each_visit_of_a_day(self, panel, few):
+        everyone = self.drawn(panel, 10_000)
         for day, rows in few.baseline.groupby("index_date"):
             visited = int((rows["visited"] == 1).sum())
             assert (rows["visited"] == 0).sum() == 3 * visited
@@ -317,24 +332,23 @@ class TestDraws:
 
     def test_two_visits_on_one_day_draw_twice_as_many(self):
         rows = students(*(f"C{number:02d}" for number in range(20)), "V", "W")
-        sample = self.drawn(4, rows=rows, visits=[visit("V", FALL), visit("W", FALL)])
+        panel = dated_panel(rows, [visit("V", FALL), visit("W", FALL)])
+        sample = self.drawn(panel, 4)
         assert (sample.baseline["visited"] == 0).sum() == 8
 
     def test_those_not_drawn_are_counted(self):
         rows = students(*(f"C{number:02d}" for number in range(20)), "V")
-        sample = self.drawn(4, rows=rows, visits=[visit("V", FALL)])
+        sample = self.drawn(dated_panel(rows, [visit("V", FALL)]), 4)
         assert flow_of(sample)["not_drawn"] == (0, 16, 0)
         assert flow_of(sample)["candidates"] == (1, 4, 0)
 
-    def test_the_seed_decides_and_the_order_of_rows_does_not(self):
+    def test_the_seed_decides_and_the_order_of_rows_does_not(self, panel, few):
         rows, visits, facts = world(8)
-        design = replace(self.DESIGN, risk_sets=RiskSets(candidates_per_visit=3))
-        one = select_sample(dated_panel(rows, visits, facts), design)
-        other = select_sample(dated_panel(rows[::-1], visits[::-1], facts[::-1]), design)
-        assert_frame_equal(one.baseline, other.baseline)
-        assert_frame_equal(one.outcomes, other.outcomes)
-        assert (one.flow, one.notes) == (other.flow, other.notes)
-        assert not one.baseline.equals(self.drawn(3, seed=2).baseline)
+        other = self.drawn(dated_panel(rows[::-1], visits[::-1], facts[::-1]), 3)
+        assert_frame_equal(few.baseline, other.baseline)
+        assert_frame_equal(few.outcomes, other.outcomes)
+        assert (few.flow, few.notes) == (other.flow, other.notes)
+        assert not few.baseline.equals(self.drawn(panel, 3, seed=2).baseline)
 
     def test_every_student_at_risk_is_as_likely(self):
         names = ["V", *(f"C{number:02d}" for number in range(10))]
@@ -366,12 +380,16 @@ class TestSchools:
     )
     SCHOOLS = (school("S1", 2015), school("S2", 2015), school("S3", 2015, fep=0))
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def panel(cls):
+        return dated_panel(cls.ROWS, [visit("V", FALL)], schools=cls.SCHOOLS)
+
     @pytest.mark.parametrize(
         ("which", "comparison"),
         [("any", "C1 C2 C3"), ("same_school", "C1"), ("outside_program", "C3")],
     )
-    def test_which_may_compare(self, which, comparison):
-        panel = dated_panel(self.ROWS, [visit("V", FALL)], schools=self.SCHOOLS)
+    def test_which_may_compare(self, panel, which, comparison):
         sample = select_sample(panel, design_of(comparison_schools=which))
         assert groups(sample) == {FALL: ("V", comparison)}
         left = 3 - len(comparison.split())
@@ -401,33 +419,49 @@ class TestSchools:
         assert counts == {("S1", 0): 3, ("S1", 1): 1, ("S2", 0): 6, ("S2", 1): 2}
 
 
-class TestErrors:
-    @pytest.mark.parametrize("window", ["fall", "spring", "during_year", "any_time", "first_ever"])
-    @pytest.mark.parametrize("kind", ["none", "attempted", "other_program", "other_window"])
-    def test_a_window_with_no_visits(self, window, kind):
-        days = {"fall": SPRING, "spring": FALL, "during_year": SUMMER}
-        visits = {
-            "none": [],
-            "attempted": [visit("A", FALL, completed=0)],
-            "other_program": [visit("A", FALL, program="EC")],
-            "other_window": [visit("A", days[window])] if window in days else [],
-        }[kind]
-        panel = dated_panel(students("A", "B"), visits)
-        with pytest.raises(SourceError, match=r"no candidate of question .summer. .* was visited"):
-            select_sample(panel, design_of(window))
+WINDOWS = ("fall", "spring", "during_year", "any_time", "first_ever")
+ONE_VISIT = {
+    "none": (),
+    "attempted": (visit("A", FALL, completed=0),),
+    "other_program": (visit("A", FALL, program="EC"),),
+    "spring": (visit("A", SPRING),),
+    "fall": (visit("A", FALL),),
+    "summer": (visit("A", SUMMER),),
+}
 
-    def test_an_empty_season_names_where_spring_starts(self):
-        for window in ("fall", "spring", "during_year"):
-            panel = dated_panel(students("A", "B"))
-            with pytest.raises(SourceError) as caught:
-                select_sample(panel, design_of(window))
-            named = "spring_starts of [risk_sets] (01-01)" in str(caught.value)
-            assert named == (window != "during_year")
+
+@cache
+def panel_with(visits):
+    return dated_panel(students("A", "B"), ONE_VISIT[visits])
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("window", "visits"),
+        [
+            *((window, "none") for window in WINDOWS),
+            *((window, "attempted") for window in WINDOWS[:1]),
+            *((window, "other_program") for window in WINDOWS[:1]),
+            ("fall", "spring"),
+            ("spring", "fall"),
+            ("during_year", "summer"),
+            *(
+                pytest.param(window, visits, marks=pytest.mark.slow)
+                for window in WINDOWS[1:]
+                for visits in ("attempted", "other_program")
+            ),
+        ],
+    )
+    def test_a_window_with_no_visits(self, window, visits):
+        words = r"no candidate of question .summer. .* was visited"
+        with pytest.raises(SourceError, match=words) as caught:
+            select_sample(panel_with(visits), design_of(window))
+        named = "spring_starts of [risk_sets] (01-01)" in str(caught.value)
+        assert named == (window in ("fall", "spring"))
 
     def test_a_lag_that_leaves_too_few_days(self):
-        panel = dated_panel(students("A", "B"), [visit("A", SPRING)])
         with pytest.raises(SourceError) as caught:
-            select_sample(panel, design_of("spring", lag_days=90))
+            select_sample(panel_with("spring"), design_of("spring", lag_days=90))
         words = str(caught.value)
         assert words.startswith("lag_days = 90, min_days_enrolled = ")
         assert "Lower lag_days or min_days_enrolled" in words
@@ -475,20 +509,20 @@ class TestErrors:
 
 
 class TestRegistration:
-    PANEL_ROWS = students("V", "C")
+    @pytest.fixture(scope="class")
+    @classmethod
+    def panel(cls):
+        return dated_panel(students("V", "C"), [visit("V", FALL)])
 
-    def select(self, design, question=None):
-        return select_sample(dated_panel(self.PANEL_ROWS, [visit("V", FALL)]), design, question)
-
-    def test_a_question_of_the_design_keeps_its_role(self):
-        sample = self.select(design_of())
+    def test_a_question_of_the_design_keeps_its_role(self, panel):
+        sample = select_sample(panel, design_of())
         assert sample.question.role == "primary"
         assert not any(note.startswith("Exploratory") for note in sample.notes)
 
     @pytest.mark.parametrize("changes", [{"lag_days": 5}, {"name": "other"}, {"window": "fall"}])
-    def test_any_other_is_exploratory_and_says_so(self, changes):
+    def test_any_other_is_exploratory_and_says_so(self, panel, changes):
         design = design_of()
-        sample = self.select(design, replace(design.questions[0], **changes))
+        sample = select_sample(panel, design, replace(design.questions[0], **changes))
         assert sample.question.role == "exploratory"
         assert sample.notes[0].startswith("Exploratory: this question is not among those")
         assert design_checksum(design)[:12] in sample.notes[0]

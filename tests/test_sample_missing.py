@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ COVARIATES = (
 )
 
 
+@cache
 def panel_with_gaps():
     """Five comparison students; A lacks at-risk, B at-risk and attendance, C race; V is visited."""
     rows = [*enrolled("V"), *enrolled("W"), *enrolled("X"), *enrolled("C", race_ethnicity=None)]
@@ -76,8 +78,9 @@ class TestCompleteCases:
 
 
 class TestIndicator:
-    @pytest.fixture
-    def sample(self):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def sample(cls):
         return select_sample(panel_with_gaps(), design_with(MissingIndicator()))
 
     def test_everybody_stays_and_the_flow_adds_up(self, sample):

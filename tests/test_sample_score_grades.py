@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from functools import cache
 
 import pytest
 
@@ -59,9 +60,12 @@ def district(tests=TESTS, each=4):
     return tiny_panel(rows, visits)
 
 
+usual_district = cache(district)
+
+
 def selected(rule=Achievement(), outcomes=(MATH, READING), panel=None, **changes):  # noqa: B008
     design = tiny_design(covariates=COVARIATES, outcomes=outcomes, achievement=rule, **changes)
-    sample = select_sample(panel or district(), design)
+    sample = select_sample(panel or usual_district(), design)
     assert flow_adds_up(sample.flow)
     return sample
 
@@ -156,7 +160,7 @@ def test_later_scores_count_among_those_who_are_still_enrolled():
 
 
 def test_a_repeater_has_the_score_of_the_same_grade_as_a_pretest():
-    panel = district()
+    panel = usual_district()
     rows = panel.to_pandas("students").astype(object).where(lambda frame: frame.notna(), None)
     repeats = (rows["student_id"] == "C51") & (rows["school_year"] == 2014)
     rows.loc[repeats, ["grade", "math_score_std"]] = [5, -1.5]
@@ -193,7 +197,7 @@ def test_rules_that_leave_no_grade(tests, said, advice):
 def test_a_variation_keeps_grades_without_a_pretest():
     sample = selected(outcomes=(MATH,))
     keep = Variation("keep", "Kept", grades_without_pretest="keep")
-    panel = district()
+    panel = usual_district()
     varied = vary_sample(panel, sample, keep)
     assert varied.design.achievement == KEEP_PRETEST
     again = selected(KEEP_PRETEST, (MATH,))

@@ -55,16 +55,22 @@ class TestOutcomes:
         rows = [*enrolled("VISITED"), *enrolled("SUBJECT", **changes)]
         return select_sample(tiny_panel(rows, [visit("VISITED", SUMMER)]), design)
 
-    @pytest.mark.parametrize(("days", "enough"), [(0, False), (1, False), (19, False), (20, True)])
-    def test_attendance_and_discipline_need_enough_days_and_scores_none(self, days, enough):
+    def test_attendance_and_discipline_need_enough_days_and_scores_none(self):
         outcomes = (ATTENDANCE, INCIDENT, CHRONIC, MATH)
         design = tiny_design(outcomes=outcomes, achievement=Achievement("keep"))
-        sample = self.sample(design, days_enrolled=days, math_score_std=0.5)
-        observed = sample.outcomes.notna().loc[sample.baseline["unit_id"] == "SUBJECT"].iloc[0]
-        assert observed["math_score_std"]
-        assert observed["attendance_rate"] == observed["chronic_absence"] == enough
-        assert observed["any_incident"] == enough
-        assert sample.outcomes["days_enrolled"].tolist() == [days, 180]
+        enough = {0: False, 1: False, 19: False, 20: True}
+        rows = [*enrolled("VISITED")]
+        for days in enough:
+            rows += enrolled(f"DAYS {days}", days_enrolled=days, math_score_std=0.5)
+        sample = select_sample(tiny_panel(rows, [visit("VISITED", SUMMER)]), design)
+        found = sample.outcomes.set_index(sample.baseline["unit_id"])
+        for days, measured in enough.items():
+            observed = found.notna().loc[f"DAYS {days}"]
+            assert observed["math_score_std"]
+            assert observed["attendance_rate"] == observed["chronic_absence"] == measured
+            assert observed["any_incident"] == measured
+            assert found.loc[f"DAYS {days}", "days_enrolled"] == days
+        assert found.loc["VISITED", "days_enrolled"] == 180
 
     def test_the_number_of_days_is_an_option(self):
         design = tiny_design(eligibility=Eligibility(min_days_enrolled=90))
@@ -102,8 +108,12 @@ class TestResult:
         school_years=(2015, 2016),
     )
 
-    def test_rows_are_ordered_by_year_grade_school_and_student(self):
-        sample = select_sample(tiny_panel(self.ROWS, self.VISITS), self.DESIGN)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def sample(cls):
+        return select_sample(tiny_panel(cls.ROWS, cls.VISITS), cls.DESIGN)
+
+    def test_rows_are_ordered_by_year_grade_school_and_student(self, sample):
         order = sample.baseline[["school_year", "grade", "school_id", "unit_id"]]
         assert [tuple(row) for row in order.to_numpy()] == [
             (2015, 2, "S1", "Z"),
@@ -113,13 +123,12 @@ class TestResult:
             (2016, 5, "S1", "A"),
         ]
 
-    def test_the_order_of_the_panels_rows_does_not_matter(self):
-        one = select_sample(tiny_panel(self.ROWS, self.VISITS), self.DESIGN)
+    def test_the_order_of_the_panels_rows_does_not_matter(self, sample):
         other = select_sample(tiny_panel(self.ROWS[::-1], self.VISITS[::-1]), self.DESIGN)
-        assert_frame_equal(one.baseline, other.baseline)
-        assert_frame_equal(one.outcomes, other.outcomes)
-        assert one.flow == other.flow
-        assert one.notes == other.notes
+        assert_frame_equal(sample.baseline, other.baseline)
+        assert_frame_equal(sample.outcomes, other.outcomes)
+        assert sample.flow == other.flow
+        assert sample.notes == other.notes
 
     def test_asked_twice_the_answer_is_the_same_and_the_panel_unchanged(self):
         panel = tiny_panel(self.ROWS, self.VISITS)
@@ -131,8 +140,7 @@ class TestResult:
         for first, second in zip(before, after, strict=True):
             assert_frame_equal(first, second)
 
-    def test_types_of_the_columns(self):
-        sample = select_sample(tiny_panel(self.ROWS, self.VISITS), self.DESIGN)
+    def test_types_of_the_columns(self, sample):
         kinds = {name: str(kind) for name, kind in sample.baseline.dtypes.items()}
         for name in ("unit_id", "school_id", "grade_band", "visited_prior"):
             assert pd.api.types.is_string_dtype(sample.baseline[name]), name
@@ -157,8 +165,7 @@ class TestResult:
         assert select_sample(panel, design).question == first
         assert select_sample(panel, design, other).question == other
 
-    def test_the_representation_shows_no_row(self):
-        sample = select_sample(tiny_panel(self.ROWS, self.VISITS), self.DESIGN)
+    def test_the_representation_shows_no_row(self, sample):
         text = repr(sample) + sample._repr_html_() + repr(sample.flow) + " ".join(sample.notes)
         assert "<10 visited" in text
         assert "synthetic data" in text
@@ -185,8 +192,7 @@ class TestResult:
             for year in named
         ]
 
-    def test_facts_of_the_panel_are_handed_on(self):
-        sample = select_sample(tiny_panel(self.ROWS, self.VISITS), self.DESIGN)
+    def test_facts_of_the_panel_are_handed_on(self, sample):
         assert sample.synthetic
         assert sample.district == "Tiny district"
         assert sample.design == self.DESIGN

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from homevisit_eval.design import Question, StudyDesign, read_design
-from homevisit_eval.panel import Panel, build_panel
+from homevisit_eval.panel import Panel
 from homevisit_eval.sample import flow_adds_up, select_sample
-from homevisit_eval.sources import read_sources
 from sample_agreement import assert_agrees
 from sample_oracle import expected_sample
+from study_panel import study_panel
 
 ROOT = Path(__file__).parents[1]
 STUDY = read_design(ROOT / "study.toml")
@@ -26,8 +25,10 @@ DESIGN = replace(
 )
 """The study's questions about visits before the year, which the second reading knows."""
 BEHAVIOR = DESIGN.question("summer_behavior")
+SECONDARY = DESIGN.question("summer_behavior_secondary")
 QUESTIONS = [
-    *DESIGN.questions,
+    replace(BEHAVIOR, name="behavior", outcomes=(*BEHAVIOR.outcomes, *SECONDARY.outcomes)),
+    DESIGN.question("summer_achievement"),
     replace(BEHAVIOR, name="never_visited", pool="never_visited_that_year"),
     replace(BEHAVIOR, name="outside_program", comparison_schools="outside_program"),
     replace(BEHAVIOR, name="in_person", programs=("FEC",), modes=("in_person",)),
@@ -35,9 +36,8 @@ QUESTIONS = [
 
 
 @pytest.fixture(scope="module")
-def panel() -> Iterator[Panel]:
-    with read_sources(ROOT / "data" / "synthetic") as sources:
-        yield build_panel(sources, DESIGN.measurement)
+def panel() -> Panel:
+    return study_panel()
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)

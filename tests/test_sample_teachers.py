@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import narwhals as nw
@@ -45,11 +46,15 @@ VISITS = """
     """
 
 
+panel_of = cache(teacher_panel)
+"""Of the same text the same panel: nothing changes one."""
+
+
 def select(
     question: Question = QUESTION, design: StudyDesign | None = None, **tables: str
 ) -> AnalyticSample:
     """Return the sample of a panel of two schools, with what a test leaves out filled in."""
-    panel = teacher_panel(**{"staff": STAFF, "visits": VISITS, **tables})
+    panel = panel_of(**{"staff": STAFF, "visits": VISITS, **tables})
     return select_teachers(panel, design or teacher_design(question), question)
 
 

@@ -34,19 +34,51 @@ def excluded(sample: AnalyticSample, name: str) -> int:
     return sum(step.total for step in sample.flow if step.name == name and step.kind == "excluded")
 
 
-@pytest.mark.parametrize(
-    ("day", "group"),
-    [
-        (last_day(2014), "comparison"),
-        (last_day(2014) + DAY, "visited"),
-        (SUMMER, "visited"),
-        (first_day(2015) - DAY, "visited"),
-        (first_day(2015), "comparison"),
-        (date(2015, 1, 15), "comparison"),
-    ],
-)
-def test_the_window_lies_between_two_school_years(day, group):
-    assert group_of(sample_with(visit("SUBJECT", day))) == group
+AUTUMN = date(2014, 10, 1)
+CASES = {
+    "the last day of the year before": ("comparison", [(last_day(2014), {})]),
+    "the day after it": ("visited", [(last_day(2014) + DAY, {})]),
+    "in the summer": ("visited", [(SUMMER, {})]),
+    "the day before the first": ("visited", [(first_day(2015) - DAY, {})]),
+    "the first day": ("comparison", [(first_day(2015), {})]),
+    "in winter": ("comparison", [(date(2015, 1, 15), {})]),
+    "two summers ago": ("comparison", [(date(2013, 8, 2), {})]),
+    "in a year outside the design": ("comparison", [(date(2016, 8, 2), {})]),
+    "several": ("visited", [(SUMMER + number * DAY, {}) for number in range(3)]),
+    "an attempt during the year": ("comparison", [(first_day(2015), {"completed": 0})]),
+    "an attempt, then completed": (
+        "visited", [(SUMMER, {"completed": 0}), (SUMMER + DAY, {})]
+    ),
+    "an attempt under another program": (
+        "comparison", [(SUMMER, {"program": "EC", "completed": 0})]
+    ),
+    "another program besides": ("visited", [(SUMMER, {"program": "EC"}), (SUMMER + DAY, {})]),
+    "another program during the year": ("comparison", [(AUTUMN, {"program": "EC"})]),
+}  # fmt: skip
+"""When a student is visited, and the group that this makes."""
+
+
+@pytest.fixture(scope="module")
+def cases() -> AnalyticSample:
+    """Return a sample with a student for each of `CASES`."""
+    rows = [row for name in CASES for row in enrolled(name)]
+    visits = [
+        visit(name, day, **changes) for name, (_, days) in CASES.items() for day, changes in days
+    ]
+    return select_sample(tiny_panel([*OTHERS, *rows], [*OTHER_VISITS, *visits]), tiny_design())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_which_visits_make_a_student_visited(cases, case):
+    assert group_of(cases, case) == CASES[case][0]
+
+
+def test_several_visits_are_one_row(cases):
+    assert sorted(cases.baseline["unit_id"]) == sorted(["VISITED", "COMPARISON", *CASES])
+
+
+def test_attempts_that_do_not_matter_are_not_noted(cases):
+    assert not any("attempted" in note for note in cases.notes)
 
 
 def test_the_first_day_is_that_of_the_students_own_school():
@@ -60,35 +92,10 @@ def test_the_first_day_is_that_of_the_students_own_school():
     assert dates["VISITED"].date() == first_day(2015)
 
 
-def test_a_visit_two_summers_ago_does_not_count():
-    assert group_of(sample_with(visit("SUBJECT", date(2013, 8, 2)))) == "comparison"
-
-
-def test_a_visit_of_a_year_outside_the_design_changes_nothing():
-    assert group_of(sample_with(visit("SUBJECT", date(2016, 8, 2)))) == "comparison"
-
-
 def test_an_attempt_stays_in_the_pool_and_is_noted():
     sample = sample_with(visit("SUBJECT", SUMMER, completed=0))
     assert group_of(sample) == "comparison"
     assert any("attempted and not completed" in note and "<10" in note for note in sample.notes)
-
-
-def test_an_attempt_during_the_year_is_not_noted():
-    sample = sample_with(visit("SUBJECT", first_day(2015), completed=0))
-    assert not any("attempted" in note for note in sample.notes)
-
-
-def test_an_attempt_before_a_completed_visit_does_not_matter():
-    visits = [visit("SUBJECT", SUMMER, completed=0), visit("SUBJECT", SUMMER + DAY)]
-    sample = sample_with(*visits)
-    assert group_of(sample) == "visited"
-    assert not any("attempted" in note for note in sample.notes)
-
-
-def test_several_visits_are_one_row():
-    sample = sample_with(*[visit("SUBJECT", SUMMER + number * DAY) for number in range(3)])
-    assert sample.baseline["unit_id"].tolist() == ["COMPARISON", "SUBJECT", "VISITED"]
 
 
 def test_visited_under_another_program_only_is_excluded_and_counted():
@@ -96,21 +103,6 @@ def test_visited_under_another_program_only_is_excluded_and_counted():
     assert group_of(sample) == "excluded"
     [step] = [step for step in sample.flow if step.name == "other_program"]
     assert (step.visited, step.comparison, step.neither) == (0, 0, 1)
-
-
-def test_another_program_besides_does_not_matter():
-    visits = [visit("SUBJECT", SUMMER, program="EC"), visit("SUBJECT", SUMMER + DAY)]
-    assert group_of(sample_with(*visits)) == "visited"
-
-
-def test_another_program_during_the_year_does_not_matter():
-    assert group_of(sample_with(visit("SUBJECT", date(2014, 10, 1), program="EC"))) == "comparison"
-
-
-def test_an_uncompleted_visit_under_another_program_does_not_exclude():
-    sample = sample_with(visit("SUBJECT", SUMMER, program="EC", completed=0))
-    assert group_of(sample) == "comparison"
-    assert not any("attempted" in note for note in sample.notes)
 
 
 def test_visited_in_another_mode_only_is_excluded_and_counted():
@@ -134,12 +126,13 @@ def test_a_later_visit_is_part_of_the_natural_course_and_noted():
     assert any("visited later in the year" in note for note in sample.notes)
 
 
-@pytest.mark.parametrize("program", ["FEP", "EC"])
-def test_the_never_visited_pool_leaves_later_visited_students_out(program):
+def test_the_never_visited_pool_leaves_later_visited_students_out():
+    extra = enrolled("OTHER")  # visited under another program
+    visits = [visit("SUBJECT", AUTUMN), visit("OTHER", AUTUMN, program="EC")]
     asked = {"pool": "never_visited_that_year"}
-    sample = sample_with(visit("SUBJECT", date(2014, 11, 3), program=program), question=asked)
-    assert group_of(sample) == "excluded"
-    assert excluded(sample, "visited_later") == 1
+    sample = sample_with(*visits, question=asked, extra=extra)
+    assert group_of(sample) == group_of(sample, "OTHER") == "excluded"
+    assert excluded(sample, "visited_later") == 2
     assert any("biases the comparison" in note for note in sample.notes)
 
 
@@ -153,21 +146,26 @@ def test_the_never_visited_pool_keeps_visited_students_and_uncompleted_visits():
     assert group_of(sample) == "comparison"
 
 
-@pytest.mark.parametrize(
-    ("visits", "expected"),
-    [
-        ([], "no"),
-        ([visit("SUBJECT", date(2013, 8, 2))], "yes"),
-        ([visit("SUBJECT", date(2014, 3, 1), program="EC", mode="virtual")], "yes"),
-        ([visit("SUBJECT", date(2014, 3, 1), completed=0)], "no"),
-        ([visit("SUBJECT", SUMMER)], "no"),
-    ],
-)
-def test_visited_prior_is_any_completed_visit_of_the_previous_year(visits, expected):
-    early = visit("COMPARISON", date(2013, 8, 1))
-    before = sample_with(early, *visits).baseline.set_index("unit_id")["visited_prior"]
-    assert before["SUBJECT"] == expected
-    assert before["COMPARISON"] == "yes"
+def test_visited_prior_is_any_completed_visit_of_the_previous_year():
+    visits = [
+        visit("COMPARISON", date(2013, 8, 1)),
+        visit("SUMMER", date(2013, 8, 2)),
+        visit("OTHER", date(2014, 3, 1), program="EC", mode="virtual"),
+        visit("ATTEMPTED", date(2014, 3, 1), completed=0),
+        visit("SUBJECT", SUMMER),
+    ]
+    names = ("SUMMER", "OTHER", "ATTEMPTED", "NEVER")
+    extra = [row for name in names for row in enrolled(name)]
+    before = sample_with(*visits, extra=extra).baseline.set_index("unit_id")["visited_prior"]
+    assert before.to_dict() == {
+        "COMPARISON": "yes",
+        "SUMMER": "yes",
+        "OTHER": "yes",
+        "ATTEMPTED": "no",
+        "NEVER": "no",
+        "SUBJECT": "no",
+        "VISITED": "no",
+    }
 
 
 def test_visited_prior_is_unknown_before_the_first_recorded_visit():
@@ -235,29 +233,29 @@ class TestHouseholds:
         assert group_of(sample, "SIBLING") == "visited"
         assert group_of(sample, "VISITED") == "visited"
 
-    def test_a_visited_sibling_counts_in_any_grade_and_if_not_eligible(self):
+    def test_which_visits_of_an_older_sibling_count(self):
+        """Of any program and mode, and of a sibling in any grade, who is not eligible."""
+        older = {
+            "summer": ("excluded", SUMMER, {}),
+            "other program": ("excluded", SUMMER, {"program": "EC"}),
+            "virtual": ("excluded", SUMMER, {"mode": "virtual"}),
+            "attempted": ("comparison", SUMMER, {"completed": 0}),
+            "year before": ("comparison", date(2013, 8, 2), {}),
+            "later": ("comparison", AUTUMN, {}),
+        }
+        rows, visits = [], []
+        for name, (_, day, changes) in older.items():
+            rows += enrolled(name, household_id=name)
+            rows += enrolled(f"OLDER {name}", grade=8, household_id=name)
+            visits.append(visit(f"OLDER {name}", day, **changes))
+        sample = self.sample(rows, visits, modes=("in_person",))
+        found = {name: group_of(sample, name) for name in older}
+        assert found == {name: group for name, (group, *_) in older.items()}
+
+    def test_a_visited_sibling_counts_if_not_eligible(self):
         older = [student_year("OLDER", 2015, 8, household_id="H3")]
         sample = self.sample(older, [visit("OLDER", SUMMER)])
         assert group_of(sample) == "excluded"
-
-    @pytest.mark.parametrize("changes", [{"program": "EC"}, {"mode": "virtual"}])
-    def test_a_sibling_visited_under_any_program_and_mode_counts(self, changes):
-        older = [student_year("OLDER", 2015, 8, household_id="H3")]
-        visits = [visit("OLDER", SUMMER, **changes)]
-        assert group_of(self.sample(older, visits, modes=("in_person",))) == "excluded"
-
-    def test_a_siblings_attempted_visit_does_not_count(self):
-        older = [student_year("OLDER", 2015, 8, household_id="H3")]
-        visits = [visit("OLDER", SUMMER, completed=0)]
-        assert group_of(self.sample(older, visits)) == "comparison"
-
-    def test_a_sibling_visited_in_another_year_or_later_does_not_count(self):
-        older = [
-            student_year("OLDER", 2014, 8, household_id="H3"),
-            student_year("OLDER", 2015, 9, household_id="H3"),
-        ]
-        visits = [visit("OLDER", date(2013, 8, 2)), visit("OLDER", date(2014, 10, 1))]
-        assert group_of(self.sample(older, visits)) == "comparison"
 
     def test_students_of_unknown_household_are_not_siblings(self):
         rows = [*OTHERS, *enrolled("SUBJECT", household_id="H1")]

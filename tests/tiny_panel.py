@@ -54,6 +54,10 @@ DEFAULT_MEASUREMENT = Measurement()
 DEFAULT_ELIGIBILITY = Eligibility()
 DEFAULT_ACHIEVEMENT = Achievement()
 
+ENGINE = duckdb.connect()
+"""Starting an engine takes longer than a tiny panel: each panel has a connection of its own to
+this one, and its tables are the connection's alone."""
+
 STRETCH_COLUMNS = ("student_id", "school_id", "school_year", "start", "end")
 SCHOOL_DAY_COLUMNS = ("school_id", "school_year", "date", "instructional_day")
 TEXT = ("student_id", "school_id", "school_id_count_date", "sex", "race_ethnicity", "household_id")
@@ -275,7 +279,7 @@ def tiny_panel(
         if row["school_id"] is not None and key not in listed:
             listed[key] = school(*key)
     numbered = [{"visit_id": f"V{number}", **row} for number, row in enumerate(visits)]
-    connection = duckdb.connect()
+    connection = ENGINE.cursor()
     return Panel(
         students=_table(connection, "students", rows, STUDENT_COLUMNS),
         schools=_table(connection, "schools", listed.values(), tuple(school("", 0))),
@@ -302,11 +306,11 @@ def _table(
     rows: Iterable[Record],
     columns: Sequence[str],
 ) -> Any:
+    typed = ", ".join(f'"{one}" {_type(one)}' for one in columns)
+    connection.execute(f"CREATE TEMPORARY TABLE {name} ({typed})")
     frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
-    connection.register("frame", frame)
-    casts = ", ".join(f'CAST("{one}" AS {_type(one)}) AS "{one}"' for one in columns)
-    connection.execute(f"CREATE TABLE {name} AS SELECT {casts} FROM frame")
-    connection.unregister("frame")
+    if not frame.empty:
+        connection.execute(f"INSERT INTO {name} SELECT * FROM frame")
     return nw.from_native(connection.table(name))
 
 
