@@ -28,6 +28,10 @@ DAYS = (45.0, 90.0, 135.0)
 LIMIT = 3.5  # standard errors
 SEEDS, MANY = range(21, 23), range(301, 325)
 KEY = ["student_id", "school_year"]
+TABLES = (
+    "schools", "calendar", "students", "enrollments", "characteristics", "absences", "incidents",
+    "visits",
+)  # fmt: skip
 
 pytestmark = pytest.mark.simulation
 
@@ -50,8 +54,10 @@ def district() -> District:
 
 def followed(seed: int) -> tuple[MatchedSample, pd.DataFrame, pd.DataFrame]:
     """Return matched students, their times, and what is known of student-years."""
-    simulation = simulate(district(), seed, outcomes=("incidents",))
-    design = hv.read_design("study.toml")
+    simulation = simulate(district(), seed, tables=TABLES, outcomes=("incidents",))
+    study = hv.read_design("study.toml")
+    known_of_all = tuple(one for one in study.covariates if not one.where_measured)
+    design = replace(study, covariates=known_of_all)
     with panel_from_files(simulation, design.measurement) as panel:
         sample = hv.select_sample(panel, design)
         times = incident_times(panel, sample)

@@ -9,6 +9,7 @@ import csv
 import math
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +21,13 @@ from matplotlib.figure import Figure
 
 import fabricated_certificate
 import test_browser
-from homevisit_eval.certificate import Certificate, Estimated, Mode, collect_certificate
+from homevisit_eval.certificate import (
+    Certificate,
+    Estimated,
+    Mode,
+    Replication,
+    collect_certificate,
+)
 from homevisit_eval.errors import DesignError, EstimationError
 from homevisit_eval.report import Report, build_certificate, figures, tables
 from homevisit_eval.report.certificate_figures import bias_limit
@@ -37,6 +44,22 @@ def certificate() -> Certificate:
 @pytest.fixture(scope="module")
 def report(certificate: Certificate) -> Report:
     return build_certificate(certificate)
+
+
+@pytest.fixture
+def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the PNG files, which take as long as the figures and are not in the page."""
+    monkeypatch.setattr(figures, "to_png", lambda figure: b"")
+
+
+def two_designs(replications: Iterable[Replication], preset: str = "small") -> Certificate:
+    """Return the certificate of the study's design and one other, which are drawn quickly."""
+    kept = ("main", "never_visited")
+    shorter = [
+        replace(one, trials=tuple(trial for trial in one.trials if trial.design in kept))
+        for one in replications
+    ]
+    return collect_certificate(fabricated_certificate.DESIGN, preset, 1, shorter)
 
 
 class Page(HTMLParser):
@@ -130,8 +153,8 @@ def test_verdicts_come_first_in_words_and_labels(certificate: Certificate, repor
             assert verdict.reason[:20].replace(" %", "%").replace("-", "−") in text
 
 
-def test_a_null_district_is_asked_for_false_positives() -> None:
-    null = fabricated_certificate.certificate(100, preset="null", null=True)
+def test_a_null_district_is_asked_for_false_positives(unpainted: None) -> None:
+    null = two_designs(fabricated_certificate.replications(100, null=True), preset="null")
     report = build_certificate(null)
     assert "Does it stay silent where visits do nothing?" in report.html
     assert "p &lt; .05) in" in report.html
@@ -151,25 +174,22 @@ def test_what_was_stated_beforehand_stands_beside_what_came_out() -> None:
     assert tables.certificate_expectations(changed) is None
 
 
-def test_trials_without_an_estimate_are_counted_and_said() -> None:
+def test_trials_without_an_estimate_are_counted_and_said(unpainted: None) -> None:
     made = fabricated_certificate.replications(40)
     first = made[0]
     failed = tuple(
         replace(trial, estimate=math.nan, problem="too few matched") for trial in first.trials[:2]
     )
-    certificate = collect_certificate(
-        fabricated_certificate.DESIGN,
-        "small",
-        1,
-        [replace(first, trials=(*failed, *first.trials[2:])), *made[1:]],
-    )
-    report = build_certificate(certificate)
+    spoiled = replace(first, trials=(*failed, *first.trials[2:]))
+    report = build_certificate(two_designs([spoiled, *made[1:]]))
     assert "gave no estimate" in report.summary
     assert "the replication enters no figure: 2 times" in report.html
 
 
 @pytest.mark.parametrize("outcomes", [{"any_incident"}, {"any_incident", "attendance_rate"}])
-def test_a_design_that_never_gives_an_estimate_is_reported_as_such(outcomes: set[str]) -> None:
+def test_a_design_that_never_gives_an_estimate_is_reported_as_such(
+    outcomes: set[str], unpainted: None
+) -> None:
     nothing = dict.fromkeys(
         ("estimate", "std_error", "df", "ci_low", "ci_high", "p_value"), math.nan
     )
@@ -185,17 +205,25 @@ def test_a_design_that_never_gives_an_estimate_is_reported_as_such(outcomes: set
         )
         for one in fabricated_certificate.replications(3)
     ]
-    certificate = collect_certificate(fabricated_certificate.DESIGN, "small", 1, made)
-    report = build_certificate(certificate)
+    report = build_certificate(two_designs(made))
     assert "No replication gave an estimate" in " ".join(Page(report.html).text)
     assert "nan" not in report.html.lower().replace("financial", "")
 
 
-@pytest.mark.parametrize("mode", BOTH)
-@pytest.mark.parametrize("count", [1, 2])
-def test_few_replications_decide_nothing_and_print_no_nan(count: int, mode: Mode) -> None:
-    certificate = fabricated_certificate.certificate(count, modes=(mode,))
-    report = build_certificate(certificate)
+@pytest.mark.parametrize(
+    ("count", "mode"),
+    [
+        (1, "fixed"),
+        (2, "redrawn"),
+        pytest.param(1, "redrawn", marks=pytest.mark.slow),
+        pytest.param(2, "fixed", marks=pytest.mark.slow),
+    ],
+)
+def test_few_replications_decide_nothing_and_print_no_nan(
+    count: int, mode: Mode, unpainted: None
+) -> None:
+    made = fabricated_certificate.replications(count, mode=mode)
+    report = build_certificate(two_designs(made))
     assert "nan" not in report.html.lower()
     assert "passes 0 of 4 checks" in report.html
 
@@ -223,10 +251,9 @@ def test_the_page_fits_a_phone(report: Report, tmp_path: Path) -> None:
     assert test_browser.width_on_a_phone(report.html, tmp_path) <= test_browser.PHONE
 
 
-def test_the_same_certificate_gives_the_same_bytes(
-    certificate: Certificate, report: Report
-) -> None:
-    again = build_certificate(certificate)
+def test_the_same_certificate_gives_the_same_bytes(unpainted: None) -> None:
+    made = fabricated_certificate.replications(20)
+    report, again = (build_certificate(two_designs(made)) for _ in range(2))
     assert again.html == report.html
     assert [one.svg for one in again.figures] == [one.svg for one in report.figures]
 
