@@ -174,14 +174,15 @@ def suppress_small_counts(table: Table, threshold: int = SMALLEST_COUNT_SHOWN) -
     if threshold < 1:
         raise DesignError(f"threshold must be a whole number above 0; it is {threshold!r}.")
     hidden: dict[Cell, HidingRule] = dict(table.hidden)
+    numbers = _Numbers(table.frame)
     for row in range(len(table.frame)):
         for column, kind in table.kinds.items():
-            if kind == "count" and is_few(_number(table, (row, column)), threshold):
+            if kind == "count" and is_few(numbers[column][row], threshold):
                 _hide(table, hidden, (row, column), "small count")
         for column, resting in table.groups.items():
-            if _share_reveals(table, row, column, threshold):
+            if _share_reveals(table, numbers, row, column, threshold):
                 _hide_all(hidden, row, resting, "would reveal a small count")
-    while cell := _first_to_hide(table, hidden, threshold):
+    while cell := _first_to_hide(table, numbers, hidden, threshold):
         _hide(table, hidden, cell, "would reveal a small count")
     return replace(table, frame=_without(table.frame, hidden), hidden=hidden, threshold=threshold)
 
@@ -202,25 +203,29 @@ def _hide_all(
         hidden.setdefault((row, column), rule)
 
 
-def _share_reveals(table: Table, row: int, count_column: str, threshold: int) -> bool:
-    count = _number(table, (row, count_column))
+def _share_reveals(
+    table: Table, numbers: _Numbers, row: int, count_column: str, threshold: int
+) -> bool:
+    count = numbers[count_column][row]
     if math.isnan(count):
         return False
     of_students = bool(table.unit) and table.frame[table.unit].iloc[row] == PERCENT_OF_STUDENTS
     for column in table.groups[count_column]:
         is_share = table.kinds[column] == "share" or (of_students and table.kinds[column] == "mean")
-        if is_share and share_tells_few(_number(table, (row, column)), count, threshold):
+        if is_share and share_tells_few(numbers[column][row], count, threshold):
             return True
     return False
 
 
-def _first_to_hide(table: Table, hidden: dict[Cell, HidingRule], threshold: int) -> Cell | None:
-    found = (_next_to_hide(table, hidden, one, threshold) for one in table.sums)
+def _first_to_hide(
+    table: Table, numbers: _Numbers, hidden: dict[Cell, HidingRule], threshold: int
+) -> Cell | None:
+    found = (_next_to_hide(table, numbers, hidden, one, threshold) for one in table.sums)
     return next((cell for cell in found if cell is not None), None)
 
 
 def _next_to_hide(
-    table: Table, hidden: dict[Cell, HidingRule], one: Sum, threshold: int
+    table: Table, numbers: _Numbers, hidden: dict[Cell, HidingRule], one: Sum, threshold: int
 ) -> Cell | None:
     """Return the cell that must be hidden so that `one` gives nothing away; None if none must."""
     total_is_known = one.total is None or one.total not in hidden
@@ -232,30 +237,42 @@ def _next_to_hide(
     elif not parts:
         return None
     elif len(parts) > 1:
-        values = [_number(table, cell) for cell in parts]
+        values = [numbers[column][row] for row, column in parts]
         counts = all(table.kinds[column] == "count" for _, column in parts)
         if not counts or any(map(math.isnan, values)) or sum(values) >= threshold:
             return None
     if total_is_known and one.total is not None:
         others.append(one.total)
-    return min(others, key=lambda cell: _reluctance(table, cell, one), default=None)
+    return min(others, key=lambda cell: _reluctance(table, numbers, cell, one), default=None)
 
 
-def _reluctance(table: Table, cell: Cell, one: Sum) -> tuple[bool, bool, bool, float]:
-    value = _number(table, cell)
+def _reluctance(
+    table: Table, numbers: _Numbers, cell: Cell, one: Sum
+) -> tuple[bool, bool, bool, float]:
+    row, column = cell
+    value = numbers[column][row]
     return (cell in table.kept, value == 0, cell == one.total, value)
 
 
-def _number(table: Table, cell: Cell) -> float:
-    row, column = cell
-    value = table.frame[column].iloc[row]
-    return math.nan if pd.isna(value) else float(value)
+class _Numbers(dict[str, list[float]]):
+    """The numbers of each column that is asked for, read from the frame once; NaN if missing."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        super().__init__()
+        self._frame = frame
+
+    def __missing__(self, column: str) -> list[float]:
+        values = self._frame[column]
+        self[column] = [math.nan if pd.isna(value) else float(value) for value in values]
+        return self[column]
 
 
 def _without(frame: pd.DataFrame, hidden: dict[Cell, HidingRule]) -> pd.DataFrame:
     safe = frame.copy()
-    for column in {column for _, column in hidden}:
-        rows = [row for row, name in hidden if name == column]
+    hidden_rows: dict[str, list[int]] = {}
+    for row, column in hidden:
+        hidden_rows.setdefault(column, []).append(row)
+    for column, rows in hidden_rows.items():
         values = safe[column].astype(object)
         values.iloc[rows] = None
         if pd.api.types.is_integer_dtype(frame[column].dtype):

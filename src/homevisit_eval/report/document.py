@@ -228,13 +228,13 @@ def _sections(
 ) -> list[str]:
     formulas = {effect.outcome.label: effect.formula for effect in effects}
     key, _ = _told_apart(effects)
-    unlike_before = {
-        (answer.question.name, outcome)
+    balances = {
+        (answer.question.name, outcome): balance
         for answer in evaluation.answers
         for outcome, balance in answer.balance.items()
-        if balance.not_equivalent
     }
-    unlike = [(one.question, one.outcome.name) in unlike_before for one in key]
+    of_key = [balances.get((one.question, one.outcome.name)) for one in key]
+    unlike = [balance is not None and bool(balance.not_equivalent) for balance in of_key]
     return [
         findings_section(key, unlike, study.findings, study.impacts),
         students_section(parts),
