@@ -20,7 +20,7 @@ LONG_FIRST = (
     "test_cli", "test_certificate", "test_certificate_questions", "test_report_certificate",
     "test_recovery_during", "test_recovery", "test_certificate_golden", "test_evaluation",
     "test_evaluation_questions", "test_evaluation_missing", "test_synthetic_truth",
-    "test_synthetic_defects", "test_recovery_survival", "test_cli_certify", "test_effects_mixed",
+    "test_synthetic_defects", "test_cli_certify", "test_effects_mixed",
     "test_report_document", "test_sample_day_measures", "test_matching_cardinality",
 )  # fmt: skip
 """Files that take longest: at the end of a run no worker should wait for one of them."""

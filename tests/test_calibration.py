@@ -18,7 +18,7 @@ COMMITTED = Path(__file__).parent / "reference" / "calibration" / "dcps_moments.
 SEEDS = (1, 2, 3, 4)
 SAME = 1e-9  # other processors round the last digits differently
 
-pytestmark = pytest.mark.simulation
+pytestmark = [pytest.mark.simulation, pytest.mark.ci]
 
 
 def moments() -> pd.DataFrame:

@@ -31,7 +31,7 @@ CUTS = (0.90, 0.95, 0.98)
 QUANTILES = (0.1, 0.25, 0.5)
 KEY = ["student_id", "school_year"]
 
-pytestmark = pytest.mark.simulation
+pytestmark = [pytest.mark.simulation, pytest.mark.ci]
 
 
 def district(effects: str = "small") -> District:

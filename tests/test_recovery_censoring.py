@@ -33,7 +33,7 @@ PLACE = {pd.Timestamp(day): place for place, day in enumerate(DAYS)}
 PAIRS = NearestNeighbor(exact=("grade",), caliper=0.2)
 ENOUGH = 20  # days after the visit
 
-pytestmark = pytest.mark.simulation
+pytestmark = [pytest.mark.simulation, pytest.mark.ci]
 
 
 def measured(happened, counts, name):

@@ -41,7 +41,7 @@ NAMES = ("attendance_rate_after_1", "any_incident_after_1", "incidents_after_1")
 EFFECT = 0.4
 PAIRS = NearestNeighbor(exact=("grade",), caliper=0.2)
 
-pytestmark = pytest.mark.simulation
+pytestmark = [pytest.mark.simulation, pytest.mark.ci]
 
 Booleans = NDArray[np.bool_]
 

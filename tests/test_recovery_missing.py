@@ -19,7 +19,7 @@ from homevisit_eval.design import MissingCovariates
 from homevisit_eval.synthetic import preset, simulate
 from homevisit_eval.variations import estimate_pooled, match_completed
 
-pytestmark = pytest.mark.simulation
+pytestmark = [pytest.mark.simulation, pytest.mark.ci]
 
 OUTCOME = "attendance_rate"
 RULES = (hv.CompleteCases(), hv.MultipleImputation(imputations=4, iterations=3))

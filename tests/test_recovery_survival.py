@@ -33,7 +33,7 @@ TABLES = (
     "visits",
 )  # fmt: skip
 
-pytestmark = pytest.mark.simulation
+pytestmark = [pytest.mark.simulation, pytest.mark.ci]
 
 
 def district() -> District:
