@@ -79,8 +79,9 @@ def build_panel(sources: Sources, measurement: Measurement = Measurement()) -> P
     Notes
     -----
     Everything is computed in the engine. The student-years, also halfway, and what several steps
-    need (the numbers of the instructional days, stretches of enrollment, days missed, incidents),
-    are computed once and kept as temporary tables; the rest is computed when asked for.
+    or every sample need (the numbers of the instructional days, stretches of enrollment, days
+    missed, incidents, visits, schools) are computed once and kept as temporary tables; the rest
+    is computed when asked for.
     """
     started = time.perf_counter()
     held = _enrollment(sources)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import narwhals as nw
+import pandas as pd
 
 from homevisit_eval.design import Question
 
@@ -131,14 +132,15 @@ def first_school_year_with_visits(panel: Panel) -> int | None:
     int or None
         The year after the panel's last if no year is whole; None if there is no visit.
     """
-    first_visit = panel.visits.select(date=nw.col("date").min()).collect("pandas").to_native()
-    if first_visit["date"].isna().all():
-        return None
+    visits = panel.visits.select(first=nw.col("date").min()).collect("pandas").to_native()
+    first_visit = visits["first"].iloc[0]
     years = (
         panel.students.group_by("school_year")
         .agg(first_day=nw.col("first_instructional_day").min())
         .collect("pandas")
         .to_native()
     )
-    whole = years.loc[years["first_day"] > first_visit["date"].iloc[0], "school_year"]
+    if years.empty or pd.isna(first_visit):
+        return None
+    whole = years.loc[years["first_day"] > first_visit, "school_year"]
     return int(whole.min()) if len(whole) else int(years["school_year"].max()) + 1
